@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Read-only lists of what the program knows. Combos of the window and `bitsmith-cli list` are built
+// from these.
+#pragma once
+
+#include <bitsmith/recipe.h>
+#include <bitsmith/scheme.h>
+
+#include <string>
+#include <vector>
+
+namespace bitsmith {
+
+struct SchemeInfo
+{
+    std::string name;
+    std::string group; ///< "integer", "floating", "gguf"
+    std::string title;
+    Scheme scheme;
+};
+
+struct FormatInfo
+{
+    std::string id; ///< "auto_round", "gguf"
+    std::string title;
+    std::string accepts; ///< schemes in words
+    std::string layout; ///< files in words
+};
+
+struct FamilyInfo
+{
+    std::string id;
+    std::string title;
+    std::vector<std::string> model_types;
+};
+
+struct RecipeInfo
+{
+    Recipe recipe;
+    std::string title; ///< what is said to the user
+};
+
+struct NamedItem
+{
+    std::string id;
+    std::string title;
+};
+
+const std::vector<SchemeInfo>& scheme_catalog();
+const std::vector<RecipeInfo>& recipe_catalog();
+const std::vector<FormatInfo>& format_catalog();
+const std::vector<FamilyInfo>& family_catalog();
+const std::vector<NamedItem>& metric_catalog();
+const std::vector<NamedItem>& dataset_catalog();
+
+/// Does `format` hold layers of `scheme`? Empty: yes. Otherwise the reason, in one sentence.
+std::string format_refusal(const std::string& format, const Scheme& scheme);
+
+} // namespace bitsmith

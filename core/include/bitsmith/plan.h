@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which layer gets which scheme.
+#pragma once
+
+#include <bitsmith/scheme.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bitsmith {
+
+/// User rule: layers whose name matches `pattern` get `scheme`. Later rules win.
+struct Override
+{
+    std::string
+        pattern; ///< exact layer name, glob (`*`, `?`), or a plain text that the name contains
+    std::string scheme; ///< scheme name, or "keep"
+
+    bool operator==(const Override&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, Override>
+void visit_fields(Visitor& v, Self& o)
+{
+    v("pattern", o.pattern, any_value(), "layer name, glob, or part of the name");
+    v("scheme", o.scheme, any_value(), "scheme name, or keep");
+}
+
+/// One layer of a plan.
+struct PlannedLayer
+{
+    std::string name; ///< checkpoint name without ".weight"
+    int64_t block_index = -1; ///< -1: outside the blocks (lm_head)
+    int64_t rows = 0; ///< output features
+    int64_t columns = 0; ///< input features
+    Scheme scheme; ///< keep_scheme() when the layer stays as it is
+    std::string reason; ///< why this scheme: "default", "override '*v_proj'", "shape: columns not a
+                        ///< multiple of 32", ...
+
+    bool operator==(const PlannedLayer&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, PlannedLayer>
+void visit_fields(Visitor& v, Self& l)
+{
+    v("name", l.name, any_value(), "layer");
+    v("block_index", l.block_index, any_value(), "block, -1 outside the blocks");
+    v("rows", l.rows, any_value(), "output features");
+    v("columns", l.columns, any_value(), "input features");
+    v("scheme", l.scheme, any_value(), "number format");
+    v("reason", l.reason, any_value(), "why this scheme");
+}
+
+/// Complete assignment for one model, in checkpoint order of the layers.
+struct Plan
+{
+    std::vector<PlannedLayer> layers;
+
+    const PlannedLayer* find(std::string_view name) const;
+    bool operator==(const Plan&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, Plan>
+void visit_fields(Visitor& v, Self& p)
+{
+    v("layers", p.layers, any_value(), "layers in checkpoint order");
+}
+
+/// Mean bits per weight over the layers of the plan that are inside blocks, scales and zero points
+/// included.
+double average_bits(const Plan& plan);
+
+} // namespace bitsmith

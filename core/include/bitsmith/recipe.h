@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// How hard to tune.
+#pragma once
+
+#include <bitsmith/fields.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bitsmith {
+
+/// Which state of the tuned values a block keeps.
+enum class Selection
+{
+    Last, ///< after the last step
+    Holdout, ///< the state with the lowest loss on held-out samples
+    Minibatch, ///< the state whose own mini-batch had the lowest loss (the reference's behaviour)
+};
+template <>
+struct EnumNames<Selection>
+{
+    static constexpr std::array<std::string_view, 3> names = {"last", "holdout", "minibatch"};
+};
+
+/// Settings of the tuner. Source: algorithm.md 1.10-1.12 and 2.
+struct Recipe
+{
+    std::string name = "default"; ///< default, best, light, fast, opt_rtn, rtn, or custom
+    int64_t iters = 200;
+    int64_t nsamples = 128;
+    int64_t seqlen = 2048;
+    int64_t batch_size = 8;
+    int64_t gradient_accumulate_steps = 1;
+    std::optional<double>
+        lr; ///< automatic when empty: 1/iters; 2/iters for <= 3 bits and iters >= 1000
+    std::optional<double> minmax_lr; ///< automatic when empty: lr
+    bool enable_minmax_tuning = true;
+    bool enable_quanted_input = true;
+    Selection selection = Selection::Holdout;
+    int64_t dynamic_max_gap = -1; ///< steps without gain before a block stops early; -1 never
+
+    bool operator==(const Recipe&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, Recipe>
+void visit_fields(Visitor& v, Self& r)
+{
+    v("name", r.name, any_value(),
+        "named recipe: default, best, light, fast, opt_rtn, rtn, or custom");
+    v("iters", r.iters, range(0, 100000, "steps"), "tuning steps per block; 0: rounding only");
+    v("nsamples", r.nsamples, range(0, 1048576, "samples"), "calibration samples");
+    v("seqlen", r.seqlen, range(1, 1048576, "tokens"), "tokens per calibration sample");
+    v("batch_size", r.batch_size, range(1, 65536, "samples"), "samples per step");
+    v("gradient_accumulate_steps", r.gradient_accumulate_steps, range(1, 65536),
+        "batches whose gradients are added before a step");
+    v("lr", r.lr, range(0, 10), "step size of the rounding values; automatic: 1 / iters");
+    v("minmax_lr", r.minmax_lr, range(0, 10), "step size of the range factors; automatic: lr");
+    v("enable_minmax_tuning", r.enable_minmax_tuning, any_value(), "tune the range of each group");
+    v("enable_quanted_input", r.enable_quanted_input, any_value(),
+        "feed each block the outputs of the quantized blocks before it");
+    v("selection", r.selection, any_value(),
+        "state to keep: last step, best on held-out samples, or best mini-batch");
+    v("dynamic_max_gap", r.dynamic_max_gap, range(-1, 100000, "steps"),
+        "stop a block after this many steps without gain; -1: never");
+}
+
+/// default, best, light, fast, opt_rtn or rtn. Throws InvalidSpec for another name.
+Recipe named_recipe(std::string_view name);
+
+} // namespace bitsmith

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The number format of a layer, and the short names of the usual ones.
+#pragma once
+
+#include <bitsmith/fields.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bitsmith {
+
+/// How codes are interpreted.
+enum class DataType
+{
+    Float, ///< not quantized: 16 or 32 bit floating point
+    Int, ///< integer codes, scale per group, integer zero point
+    IntFloatZero, ///< integer codes, scale and floating point minimum per group (GGUF Q4_1, Q5_1)
+    IntDouble, ///< integer codes with quantized scales and minima per super-block (GGUF K types)
+    MxFp,
+    MxInt,
+    NvFp,
+    Fp8,
+};
+template <>
+struct EnumNames<DataType>
+{
+    static constexpr std::array<std::string_view, 8> names = {
+        "float", "int", "int_float_zero", "int_double", "mx_fp", "mx_int", "nv_fp", "fp8"};
+};
+
+/// group_size values with a meaning of their own.
+inline constexpr int64_t kGroupPerRow = -1;
+inline constexpr int64_t kGroupPerTensor = 0;
+
+/// The number format of one layer: its weights, and its input activations when act_bits < 16.
+/// Source: algorithm.md 3.1 (fields and defaults of the reference).
+struct Scheme
+{
+    int64_t bits = 4;
+    int64_t group_size =
+        128; ///< consecutive input columns per scale; -1 one group per row; 0 one per tensor
+    bool sym = true;
+    DataType data_type = DataType::Int;
+    int64_t act_bits = 16;
+    int64_t act_group_size = 128;
+    bool act_sym = true;
+    DataType act_data_type = DataType::Float;
+    bool act_dynamic = true;
+    int64_t super_bits = 0;
+    int64_t super_group_size = 0;
+    /// GGUF tensor type when the scheme is one ("q4_0"); empty otherwise. It decides bytes, not
+    /// arithmetic.
+    std::string gguf_type;
+
+    bool is_quantized() const { return bits < 16; }
+    bool operator==(const Scheme&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, Scheme>
+void visit_fields(Visitor& v, Self& s)
+{
+    v("bits", s.bits, range(1, 32, "bits"), "bits per weight code; 16 keeps the layer");
+    v("group_size", s.group_size, range(-1, 65536, "columns"),
+        "input columns that share a scale; -1: one group per row, 0: one per tensor");
+    v("sym", s.sym, any_value(), "symmetric codes around zero instead of scale and zero point");
+    v("data_type", s.data_type, any_value(), "how weight codes are interpreted");
+    v("act_bits", s.act_bits, range(1, 32, "bits"), "bits per activation; 16 keeps activations");
+    v("act_group_size", s.act_group_size, range(-1, 65536, "columns"),
+        "columns per activation scale");
+    v("act_sym", s.act_sym, any_value(), "symmetric activations");
+    v("act_data_type", s.act_data_type, any_value(), "how activation codes are interpreted");
+    v("act_dynamic", s.act_dynamic, any_value(), "activation scales computed at run time");
+    v("super_bits", s.super_bits, range(0, 16, "bits"), "bits of the quantized scales of K types");
+    v("super_group_size", s.super_group_size, range(0, 256, "groups"), "groups per super-block");
+    v("gguf_type", s.gguf_type, any_value(), "GGUF tensor type, empty for other formats");
+}
+
+/// A scheme that keeps the layer as it is.
+Scheme keep_scheme();
+
+/// Parses a scheme name ("W4A16", "w4g64", "W4A16G64", "W4A16G32_ASYM", "gguf:q4_0", "BF16").
+/// Throws InvalidSpec with the text and the nearest known name.
+Scheme parse_scheme(std::string_view text);
+
+/// Shortest name that parse_scheme maps back to exactly this scheme; a field list for schemes
+/// without a name.
+std::string scheme_name(const Scheme& scheme);
+
+/// Bits per weight including scales and zero points, for a layer of `columns` input columns.
+double effective_bits(const Scheme& scheme, int64_t columns);
+
+} // namespace bitsmith

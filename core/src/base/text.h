@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Small text functions.
+#pragma once
+
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bitsmith {
+
+/// Concatenates anything that has operator<<.
+template <class... Parts>
+std::string concat(const Parts&... parts)
+{
+    std::ostringstream out;
+    (out << ... << parts);
+    return out.str();
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+/// Splits at `separator`, trims blanks, drops empty parts.
+std::vector<std::string> split(std::string_view text, char separator);
+std::string lower(std::string_view text);
+
+/// "1.4 GiB".
+std::string format_bytes(int64_t bytes);
+/// "2 min 05 s".
+std::string format_duration(double seconds);
+
+/// Glob with `*` and `?`; a pattern without either matches when `name` equals it or contains it.
+/// An entry that ends with a digit does not match inside a longer number: `layers.4` is not in
+/// `layers.40`.
+bool matches_pattern(std::string_view pattern, std::string_view name);
+
+/// The candidate with the smallest edit distance to `word`; empty when none is near.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+
+} // namespace bitsmith

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stopwatch and memory figures of this process.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace bitsmith {
+
+class Stopwatch
+{
+public:
+    Stopwatch()
+        : start_(std::chrono::steady_clock::now())
+    { }
+    double seconds() const
+    {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    }
+
+private:
+    std::chrono::steady_clock::time_point start_;
+};
+
+int64_t rss_bytes();
+int64_t peak_rss_bytes();
+int64_t now_ms(); ///< since the Unix epoch
+
+} // namespace bitsmith

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One decoder block: the unit of tuning, memory and progress.
+#pragma once
+
+#include "model/decoder_spec.h"
+#include "model/linear.h"
+#include "tensor/tensor_source.h"
+
+#include <memory>
+#include <vector>
+
+namespace bitsmith::model {
+
+/// Keys and values of one block for token-by-token generation; grows along tokens.
+struct KvCache
+{
+    at::Tensor keys; ///< [batch, kv_heads, past, head_dim]
+    at::Tensor values; ///< [batch, kv_heads, past, value_dim]
+    int64_t past() const { return keys.defined() ? keys.size(2) : 0; }
+};
+
+/// What all blocks of a forward share: positions, rotary tables and masks for `tokens` tokens after
+/// `past` ones. Tables are computed on first use per rotary/mask variant and kept.
+class BlockShared
+{
+public:
+    BlockShared(int64_t tokens, int64_t past, const at::TensorOptions& options);
+    ~BlockShared();
+    BlockShared(BlockShared&&) noexcept;
+    BlockShared& operator=(BlockShared&&) noexcept;
+
+    struct Impl;
+    Impl& impl() const { return *impl_; }
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// A linear layer of a block with the way it is treated by default.
+struct BlockLinear
+{
+    Linear* linear = nullptr;
+    bool quantizable = true; ///< false: router and the like
+    std::string
+        unit; ///< layers of one unit must share a scheme ("...self_attn.qkv"); models.md 4.2
+};
+
+class DecoderBlock
+{
+public:
+    virtual ~DecoderBlock() = default;
+    /// hidden [batch, tokens, hidden] -> same shape. No state between calls except in `cache`.
+    virtual at::Tensor forward(
+        const at::Tensor& hidden, const BlockShared& shared, KvCache* cache = nullptr) const = 0;
+    /// Every linear layer in execution order; pointers are valid while the block lives.
+    virtual std::vector<BlockLinear> linears() = 0;
+    /// Checkpoint names of all tensors that belong to this block, in checkpoint order, with their
+    /// shapes.
+    int64_t index = 0;
+};
+
+/// A tensor that a spec expects in the checkpoint.
+struct ExpectedTensor
+{
+    std::string name; ///< after the source's rename rules
+    std::vector<int64_t> shape;
+    bool optional = false;
+};
+
+/// Names and shapes of block `index` as the checkpoint stores them.
+std::vector<ExpectedTensor> expected_block_tensors(const DecoderSpec& spec, int64_t index);
+
+/// Linear layers of block `index` without loading anything: name, rows, columns, quantizable, unit.
+struct LinearShape
+{
+    std::string name;
+    int64_t rows = 0;
+    int64_t columns = 0;
+    bool quantizable = true;
+    std::string unit;
+};
+std::vector<LinearShape> block_linear_shapes(const DecoderSpec& spec, int64_t index);
+
+/// Reads block `index` onto the device in the element type of `options`. Throws MissingTensor,
+/// ShapeMismatch.
+std::unique_ptr<DecoderBlock> load_block(const DecoderSpec& spec, int64_t index,
+    const tensor::TensorSource& tensors, const at::TensorOptions& options);
+
+} // namespace bitsmith::model

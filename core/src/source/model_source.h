@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Opens whatever the user names as a model: a Hugging Face folder, a GGUF file, a quantized export
+// of ours. Whatever it was, it looks like a Hugging Face model afterwards.
+#pragma once
+
+#include "base/json_io.h"
+#include "hf/text_side.h"
+#include "model/decoder_spec.h"
+#include "tensor/tensor_source.h"
+
+#include <bitsmith/model_info.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bitsmith::source {
+
+/// A file that belongs beside the weights in an exported folder (tokenizer, template, generation
+/// config ...).
+struct SideFile
+{
+    std::string name;
+    std::string bytes;
+};
+
+struct ModelSource
+{
+    std::string path; ///< resolved
+    std::string kind; ///< "folder" or "gguf"
+    Json config; ///< config.json as it is, or as rebuilt from the GGUF's metadata; without
+                 ///< quantization_config
+    model::DecoderSpec spec;
+    std::string family;
+    std::shared_ptr<const tensor::TensorSource>
+        tensors; ///< Hugging Face names; quantized weights decoded as "P.weight"
+    std::vector<SideFile> side_files;
+    ModelInfo info;
+
+    /// Tokenizer and chat template; throws FileNotFound naming the files looked for.
+    hf::TextSide load_text() const;
+};
+
+/// Reads headers and small files only. Throws FileNotFound, FileCorrupt, UnsupportedModel,
+/// MissingTensor, ShapeMismatch.
+std::shared_ptr<const ModelSource> open_model(const std::string& path);
+
+} // namespace bitsmith::source
