@@ -9,24 +9,30 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
 namespace bitsmith::calib {
 
 /// Deterministic for (texts, spec, seed). All windows have the same length.
 struct CalibrationSet
 {
-    at::Tensor ids; ///< int64 [samples, seqlen]
+    at::Tensor ids; ///< int64 [samples, seqlen]; the last `holdout` rows are not tuned on
     at::Tensor
         mask; ///< bool [samples, seqlen]: positions that count in the loss (algorithm.md 1.11)
-    at::Tensor holdout; ///< int64 [held-out samples, seqlen]; may have no rows
+    int64_t holdout = 0;
     std::string origin; ///< for people: "self, 64 answers" or file names
     int64_t asked = 0;
     std::vector<std::string> warnings;
 };
 
-/// Text sources -> tokens -> windows -> held-out split. `self` lets the model answer bundled
-/// prompts. Throws InvalidSpec with counts at every filter stage when nothing usable is left;
-/// FileCorrupt naming line or byte offset.
-CalibrationSet build_calibration_set(
-    RunContext& context, const JobSpec& spec, const source::ModelSource& model);
+/// Lets the model continue token sequences: prompts -> answers of at most `max_tokens` tokens each.
+using Sampler = std::function<std::vector<std::vector<int32_t>>(
+    const std::vector<std::vector<int32_t>>& prompts, int64_t max_tokens)>;
+
+/// Text sources -> tokens -> windows -> held-out split. Dataset "self" lets the model answer bundled prompts
+/// through `sampler`. Throws InvalidSpec with the counts of every filter stage when nothing usable is left, and
+/// what the text readers throw.
+CalibrationSet build_calibration_set(RunContext& context, const JobSpec& spec,
+    const source::ModelSource& model, const Sampler& sampler);
 
 } // namespace bitsmith::calib

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "run/tune_stage.h"
+
+#include "base/text.h"
+#include "base/timing.h"
+#include "tensor/device.h"
+
+#include <ATen/ATen.h>
+
+namespace bitsmith {
+
+namespace {
+
+/// Rows of the activations that pass through a block together when chains are rebuilt.
+constexpr int64_t kTokensPerBatch = 2048;
+
+tune::BlockInputs first_inputs(RunContext& context, const TuneStage& stage)
+{
+    tune::BlockInputs inputs;
+    if (stage.calibration == nullptr) {
+        return inputs;
+    }
+    const at::Tensor& ids = stage.calibration->ids;
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part :
+        ids.split(std::max<int64_t>(1, kTokensPerBatch / ids.size(1)), 0)) {
+        context.checkpoint();
+        parts.push_back(stage.model.embed(part).cpu());
+    }
+    inputs.reference = at::cat(parts, 0);
+    inputs.quantized = inputs.reference;
+    inputs.mask = stage.calibration->mask;
+    inputs.holdout = stage.calibration->holdout;
+    return inputs;
+}
+
+at::Tensor advance(RunContext& context, const model::DecoderBlock& block,
+    const model::BlockShared& shared, const at::Tensor& inputs, const c10::Device& device)
+{
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part :
+        inputs.split(std::max<int64_t>(1, kTokensPerBatch / inputs.size(1)), 0)) {
+        context.checkpoint();
+        parts.push_back(block.forward(part.to(device), shared).cpu());
+    }
+    return at::cat(parts, 0);
+}
+
+/// Inputs of block `index` by running the blocks before it; needed when the run did not keep them.
+tune::BlockInputs rebuild_inputs(RunContext& context, const TuneStage& stage, int64_t index)
+{
+    context.events.warn("rebuilt_inputs",
+        concat("the inputs of block ", index,
+            " were not kept and are rebuilt; the result may differ from an undisturbed run in the "
+            "last digits"));
+    tune::BlockInputs inputs = first_inputs(context, stage);
+    const model::BlockShared shared = stage.model.shared(inputs.reference.size(1));
+    const c10::Device device = stage.model.options().device();
+    for (int64_t i = 0; i < index; ++i) {
+        const auto quantized = load_quantized_block(stage.model, stage.folder, i);
+        inputs.quantized = advance(context, *quantized, shared, inputs.quantized, device);
+        const auto original = stage.model.load_block(i);
+        inputs.reference = advance(context, *original, shared, inputs.reference, device);
+        context.events.emit(StageProgress{Stage::Tune, i + 1, index, "inputs rebuilt"});
+    }
+    return inputs;
+}
+
+void replay_finished_blocks(RunContext& context, const TuneStage& stage, int64_t finished)
+{
+    for (int64_t i = 0; i < finished; ++i) {
+        for (const LayerFinished& errors : stage.folder.block_errors(i)) {
+            context.events.emit(errors);
+        }
+        BlockFinished summary = stage.folder.block_summary(i);
+        summary.resumed = true;
+        context.events.emit(summary);
+    }
+}
+
+tune::BlockInputs inputs_for(RunContext& context, const TuneStage& stage, int64_t index)
+{
+    if (index == 0 || stage.calibration == nullptr) {
+        return first_inputs(context, stage);
+    }
+    if (auto kept = stage.folder.load_inputs(index)) {
+        kept->mask = stage.calibration->mask;
+        kept->holdout = stage.calibration->holdout;
+        return std::move(*kept);
+    }
+    return rebuild_inputs(context, stage, index);
+}
+
+} // namespace
+
+void emit_memory_sample(RunContext& context)
+{
+    const c10::Device device = tensor::to_device(context.device);
+    context.events.emit(MemorySample{rss_bytes(), peak_rss_bytes(),
+        tensor::device_bytes_used(device), tensor::device_bytes_peak(device)});
+}
+
+std::unique_ptr<model::DecoderBlock> load_quantized_block(
+    const model::CausalLm& model, const quant::QuantizedStore& store, int64_t index)
+{
+    at::NoGradGuard no_grad;
+    auto block = model.load_block(index);
+    for (const model::BlockLinear& item : block->linears()) {
+        if (store.contains(item.linear->name)) {
+            const quant::QuantizedWeight weight = store.load(item.linear->name);
+            item.linear->weight =
+                quant::codec_for(weight.scheme).decode(weight).to(item.linear->weight.options());
+        }
+    }
+    return block;
+}
+
+void run_tune_stage(RunContext& context, const TuneStage& stage)
+{
+    at::NoGradGuard no_grad;
+    const int64_t blocks = stage.model.n_blocks();
+    const int64_t finished = std::min(stage.folder.finished_blocks(), blocks);
+    replay_finished_blocks(context, stage, finished);
+    if (finished == blocks) {
+        return;
+    }
+    tune::BlockInputs inputs = inputs_for(context, stage, finished);
+    const int64_t tokens = stage.calibration != nullptr ? stage.calibration->ids.size(1) : 1;
+    const model::BlockShared shared = stage.model.shared(tokens);
+    for (int64_t i = finished; i < blocks; ++i) {
+        context.checkpoint();
+        const auto block = stage.model.load_block(i);
+        tune::BlockResult result = tune::tune_block(
+            context, *block, shared, inputs, stage.folder.plan(), stage.spec.recipe);
+        stage.model.tensors().check_unchanged();
+        const bool keep = stage.spec.runtime.keep_inputs && i + 1 < blocks;
+        stage.folder.publish_block(i, result, keep);
+        emit_memory_sample(context);
+        inputs.reference = std::move(result.reference_outputs);
+        inputs.quantized = std::move(result.quantized_outputs);
+        context.control.block_finished();
+    }
+}
+
+} // namespace bitsmith

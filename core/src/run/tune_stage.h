@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Walks the blocks of a model: load, tune, publish, advance both chains. Continues where a run folder ends.
+#pragma once
+
+#include "base/context.h"
+#include "calib/calibration_set.h"
+#include "model/causal_lm.h"
+#include "run/run_folder.h"
+
+namespace bitsmith {
+
+/// What the tuning stage works on; references outlive the call.
+struct TuneStage
+{
+    const JobSpec& spec;
+    const model::CausalLm& model;
+    RunFolder& folder;
+    const calib::CalibrationSet* calibration = nullptr; ///< null: rounding without data
+};
+
+/// Tunes every block that the run folder does not hold yet. Emits the events of blocks taken from the folder too, with
+/// `resumed` set. Throws what tune_block throws, and Cancelled; finished blocks stay published.
+void run_tune_stage(RunContext& context, const TuneStage& stage);
+
+/// Block `index` with the run's decoded weights in place of the original ones.
+std::unique_ptr<model::DecoderBlock> load_quantized_block(
+    const model::CausalLm& model, const quant::QuantizedStore& store, int64_t index);
+
+/// Host and device memory as an event.
+void emit_memory_sample(RunContext& context);
+
+} // namespace bitsmith
