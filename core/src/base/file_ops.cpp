@@ -178,13 +178,12 @@ FileSystem& disk()
     return instance;
 }
 
-void publish_file(FileSystem& fs, const std::filesystem::path& file, std::string_view bytes)
+void publish(FileSystem& fs, const std::filesystem::path& file,
+    const std::function<void(const std::filesystem::path& temporary)>& write)
 {
     const std::filesystem::path temporary = temporary_sibling(file);
     try {
-        const std::unique_ptr<ByteSink> sink = fs.create(temporary);
-        sink->write(std::as_bytes(std::span(bytes.data(), bytes.size())));
-        sink->finish();
+        write(temporary);
         fs.rename(temporary, file);
     } catch (...) {
         // The first error is the one to report; the leftover is removed as well as the disk allows.
@@ -192,6 +191,15 @@ void publish_file(FileSystem& fs, const std::filesystem::path& file, std::string
         std::filesystem::remove(temporary, ignored);
         throw;
     }
+}
+
+void publish_file(FileSystem& fs, const std::filesystem::path& file, std::string_view bytes)
+{
+    publish(fs, file, [&](const std::filesystem::path& temporary) {
+        const std::unique_ptr<ByteSink> sink = fs.create(temporary);
+        sink->write(std::as_bytes(std::span(bytes.data(), bytes.size())));
+        sink->finish();
+    });
 }
 
 std::string read_text_file(const std::filesystem::path& file, int64_t limit)
