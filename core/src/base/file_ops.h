@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,8 +34,11 @@ public:
 /// The real one.
 FileSystem& disk();
 
-/// Writes `bytes` to a sibling temporary file, flushes and renames: readers see the old content or
-/// the new one.
+/// Calls `write` with a sibling temporary name, then renames to `file`: readers see the old content
+/// or the new one. `write` must finish() its sink. The leftover is removed when anything throws.
+void publish(FileSystem& fs, const std::filesystem::path& file,
+    const std::function<void(const std::filesystem::path& temporary)>& write);
+/// The same for bytes in memory.
 void publish_file(FileSystem& fs, const std::filesystem::path& file, std::string_view bytes);
 
 /// Whole file as text; throws FileNotFound, and FileCorrupt above `limit` bytes.

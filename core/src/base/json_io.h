@@ -16,6 +16,7 @@ struct JsonLimits
 {
     int64_t bytes = 64LL << 20;
     int depth = 64;
+    int64_t values = 16LL << 20; ///< of all kinds together: bounds the memory of the tree
 };
 
 /// Parses JSON text. Accepts a UTF-8 byte order mark. Throws FileCorrupt with origin, line and

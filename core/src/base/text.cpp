@@ -118,6 +118,32 @@ std::string format_bytes(int64_t bytes)
     return text.data();
 }
 
+std::string printable(std::string_view text)
+{
+    constexpr std::size_t limit = 200;
+    std::string out;
+    for (const char c : text.substr(0, limit)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7F) {
+            out += c;
+        } else {
+            std::array<char, 8> code{};
+            std::snprintf(code.data(), code.size(), "\\x%02x", byte);
+            out += code.data();
+        }
+    }
+    return text.size() > limit ? out + "..." : out;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape)
+{
+    std::vector<std::string> sizes;
+    for (const int64_t size : shape) {
+        sizes.push_back(std::to_string(size));
+    }
+    return "[" + join(sizes, ", ") + "]";
+}
+
 std::string format_duration(double seconds)
 {
     std::array<char, 48> text{};

@@ -24,6 +24,11 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 std::vector<std::string> split(std::string_view text, char separator);
 std::string lower(std::string_view text);
 
+/// Text of a file for a message: control characters as \\xNN, long text cut with "...".
+std::string printable(std::string_view text);
+/// "[2, 64]".
+std::string shape_text(const std::vector<int64_t>& shape);
+
 /// "1.4 GiB".
 std::string format_bytes(int64_t bytes);
 /// "2 min 05 s".

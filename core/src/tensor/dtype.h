@@ -5,7 +5,9 @@
 #include <c10/core/ScalarType.h>
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace bitsmith::tensor {
 
@@ -13,5 +15,7 @@ namespace bitsmith::tensor {
 std::optional<c10::ScalarType> scalar_type_from(std::string_view safetensors_word);
 /// Throws Internal for a type that safetensors has no word for.
 std::string_view safetensors_word(c10::ScalarType type);
+/// All words that scalar_type_from knows, for messages.
+std::vector<std::string> safetensors_words();
 
 } // namespace bitsmith::tensor
