@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Pure functions on a job before it starts. No file is touched, no tensor is made; milliseconds.
+// Functions on a job before it starts; milliseconds. No tensor is made. check() asks the file system
+// only for free space and whether folders are empty; the others touch no file.
 #pragma once
 
 #include <bitsmith/error.h>

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which layer gets which scheme. Source: algorithm.md 1.3.
+#include "base/text.h"
+
+#include <bitsmith/check.h>
+
+namespace bitsmith {
+
+namespace {
+
+/// Packed integer layouts and GGUF rows come in units of this many weights.
+constexpr int64_t kShapeUnit = 32;
+
+struct Choice
+{
+    Scheme scheme;
+    std::string reason;
+};
+
+struct Rule
+{
+    std::string pattern;
+    Scheme scheme;
+};
+
+std::vector<Rule> parse_overrides(const SchemeSection& section)
+{
+    std::vector<Rule> rules;
+    for (std::size_t i = 0; i < section.overrides.size(); ++i) {
+        const Override& rule = section.overrides[i];
+        try {
+            rules.push_back({rule.pattern, parse_scheme(rule.scheme)});
+        } catch (const Error& error) {
+            Error::Context context = {{"field", concat("scheme.overrides[", i, "]")}};
+            context.insert(context.end(), error.context().begin(), error.context().end());
+            fail(error.code(), error.message(), std::move(context), error.hint());
+        }
+    }
+    return rules;
+}
+
+/// Routers, heads and the like take a scheme only when a rule names them in full: a broad pattern
+/// must not reach them by accident (ahead.md 5, row 69).
+bool rule_applies(const std::string& pattern, const LayerInfo& layer)
+{
+    return layer.quantizable ? matches_pattern(pattern, layer.name) : pattern == layer.name;
+}
+
+Choice default_choice(
+    const LayerInfo& layer, const Scheme& base, const JobSpec& spec, const ModelInfo& model)
+{
+    if (layer.quantizable) {
+        return {base, "default"};
+    }
+    if (layer.block_index < 0 && spec.scheme.quant_lm_head && !model.tied_head) {
+        return {base, "quant_lm_head"};
+    }
+    return {keep_scheme(), layer.block_index < 0 ? "outside the blocks" : "kept by kind"};
+}
+
+/// Empty: the shape can be quantized.
+std::string shape_refusal(const Scheme& scheme, const LayerInfo& layer)
+{
+    if (layer.columns % kShapeUnit != 0) {
+        return concat("shape: ", layer.columns, " columns, not a multiple of ", kShapeUnit);
+    }
+    if (scheme.gguf_type.empty() && layer.rows % kShapeUnit != 0) {
+        return concat("shape: ", layer.rows, " rows, not a multiple of ", kShapeUnit);
+    }
+    return {};
+}
+
+Choice choose(const LayerInfo& layer, Choice choice, const std::vector<Rule>& rules,
+    const JobSpec& spec, const ModelInfo& model)
+{
+    for (const Rule& rule : rules) {
+        if (rule_applies(rule.pattern, layer)) {
+            choice = {rule.scheme, "override '" + rule.pattern + "'"};
+        }
+    }
+    for (const std::string& pattern : spec.scheme.keep) {
+        if (matches_pattern(pattern, layer.name)) {
+            choice = {keep_scheme(), "keep '" + pattern + "'"};
+        }
+    }
+    if (!choice.scheme.is_quantized()) {
+        return choice;
+    }
+    if (layer.block_index < 0 && model.tied_head) {
+        return {keep_scheme(), "tied to the embedding"};
+    }
+    std::string refusal = shape_refusal(choice.scheme, layer);
+    return refusal.empty() ? choice : Choice{keep_scheme(), std::move(refusal)};
+}
+
+} // namespace
+
+Scheme resolve_scheme(const SchemeSection& section)
+{
+    Scheme scheme = parse_scheme(section.scheme);
+    if (!scheme.gguf_type.empty()) {
+        return scheme; // its fields are part of the file format; check() says so (V05)
+    }
+    const bool changes = section.bits || section.group_size || section.sym;
+    if (changes && !scheme.is_quantized()) {
+        fail(ErrorCode::InvalidSpec, "a scheme that does not quantize has no bits, groups or signs",
+            {{"field", "scheme.scheme"}, {"found", section.scheme}}, "Name a scheme such as W4A16");
+    }
+    scheme.bits = section.bits.value_or(scheme.bits);
+    scheme.group_size = section.group_size.value_or(scheme.group_size);
+    scheme.sym = section.sym.value_or(scheme.sym);
+    if (scheme.bits < 1 || scheme.bits > 8 || scheme.group_size < kGroupPerRow) {
+        fail(ErrorCode::InvalidSpec, "scheme out of range",
+            {{"field", scheme.group_size < kGroupPerRow ? "scheme.group_size" : "scheme.bits"},
+                {"found", concat("bits ", scheme.bits, ", group ", scheme.group_size)},
+                {"allowed", "bits 2 to 8, group -1 or more"}});
+    }
+    return scheme;
+}
+
+Plan build_plan(const JobSpec& spec, const ModelInfo& model)
+{
+    const Scheme base = resolve_scheme(spec.scheme);
+    const std::vector<Rule> rules = parse_overrides(spec.scheme);
+    Plan plan;
+    plan.layers.reserve(model.layers.size());
+    for (const LayerInfo& layer : model.layers) {
+        Choice choice = choose(layer, default_choice(layer, base, spec, model), rules, spec, model);
+        plan.layers.push_back({layer.name, layer.block_index, layer.rows, layer.columns,
+            std::move(choice.scheme), std::move(choice.reason)});
+    }
+    return plan;
+}
+
+} // namespace bitsmith

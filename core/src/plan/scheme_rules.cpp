@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Rules about schemes, layers and formats.
+#include "base/text.h"
+#include "plan/rules.h"
+
+#include <bitsmith/catalog.h>
+
+#include <algorithm>
+#include <map>
+
+namespace bitsmith::plan {
+
+namespace {
+
+using Issues = std::vector<Issue>;
+
+bool is_gguf(const Subject& s)
+{
+    return s.scheme && !s.scheme->gguf_type.empty();
+}
+
+bool wants_format(const Subject& s, std::string_view format)
+{
+    const auto& formats = s.spec.exports.formats;
+    return std::find(formats.begin(), formats.end(), format) != formats.end();
+}
+
+/// Schemes in use, each once, with the name of one layer that has it.
+std::vector<std::pair<Scheme, std::string>> schemes_in_use(const Subject& s)
+{
+    std::vector<std::pair<Scheme, std::string>> schemes;
+    if (!s.plan) {
+        if (s.scheme) {
+            schemes.emplace_back(*s.scheme, "");
+        }
+        return schemes;
+    }
+    for (const PlannedLayer& layer : s.plan->layers) {
+        const bool known = std::any_of(schemes.begin(), schemes.end(),
+            [&](const auto& entry) { return entry.first == layer.scheme; });
+        if (!known && layer.scheme.is_quantized()) {
+            schemes.emplace_back(layer.scheme, layer.name);
+        }
+    }
+    return schemes;
+}
+
+/// "a, b and 5 more".
+std::string some_of(const std::vector<std::string>& names)
+{
+    constexpr std::size_t kShown = 3;
+    const std::size_t shown = std::min(names.size(), kShown);
+    std::string text = join({names.begin(), names.begin() + static_cast<long>(shown)}, ", ");
+    return names.size() > shown ? concat(text, " and ", names.size() - shown, " more") : text;
+}
+
+void unreadable_scheme(const Subject& s, Issues& found)
+{
+    try {
+        resolve_scheme(s.spec.scheme);
+    } catch (const Error& error) {
+        found.push_back(finding("scheme.scheme", error.what()));
+    }
+    for (std::size_t i = 0; i < s.spec.scheme.overrides.size(); ++i) {
+        try {
+            parse_scheme(s.spec.scheme.overrides[i].scheme);
+        } catch (const Error& error) {
+            found.push_back(finding(concat("scheme.overrides[", i, "].scheme"), error.what()));
+        }
+    }
+}
+
+void format_holds_scheme(const Subject& s, Issues& found)
+{
+    const auto& known = format_catalog();
+    for (const std::string& format : s.spec.exports.formats) {
+        const bool exists = std::any_of(
+            known.begin(), known.end(), [&](const FormatInfo& f) { return f.id == format; });
+        if (!exists) {
+            std::vector<std::string> ids;
+            std::transform(known.begin(), known.end(), std::back_inserter(ids),
+                [](const FormatInfo& f) { return f.id; });
+            found.push_back(finding("exports.formats",
+                "There is no format '" + format + "'; known: " + join(ids, ", ") + ".",
+                nearest(format, ids)));
+            continue;
+        }
+        for (const auto& [scheme, layer] : schemes_in_use(s)) {
+            const std::string reason = format_refusal(format, scheme);
+            if (!reason.empty()) {
+                found.push_back(finding("exports.formats",
+                    concat("Format ", format, " cannot hold ", scheme_name(scheme),
+                        layer.empty() ? "" : " (" + layer + ")", ": ", reason)));
+            }
+        }
+    }
+}
+
+void kept_by_shape(const Subject& s, Issues& found)
+{
+    std::vector<std::string> names, short_groups;
+    if (!s.plan) {
+        return;
+    }
+    for (const PlannedLayer& layer : s.plan->layers) {
+        const int64_t group = layer.scheme.group_size;
+        if (layer.reason.rfind("shape: ", 0) == 0) {
+            names.push_back(layer.name);
+        } else if (layer.scheme.is_quantized() && group > 0 && layer.columns % group != 0) {
+            short_groups.push_back(layer.name);
+        }
+    }
+    if (!names.empty()) {
+        found.push_back(finding("scheme.scheme",
+            concat(names.size(), " layers stay at 16 bits because their shape does not fit: ",
+                some_of(names), ".")));
+    }
+    if (!short_groups.empty()) {
+        const auto fits = [&](int64_t group) {
+            return std::all_of(s.plan->layers.begin(), s.plan->layers.end(),
+                [&](const auto& l) { return !l.scheme.is_quantized() || l.columns % group == 0; });
+        };
+        const std::string fix = fits(64) ? "64" : fits(32) ? "32" : "";
+        found.push_back(finding("scheme.group_size",
+            concat(short_groups.size(),
+                " layers have a width that is not a multiple of their group size, so their last "
+                "group is short and some runtimes refuse the file: ",
+                some_of(short_groups), "."),
+            fix));
+    }
+}
+
+void bad_group_size(const Subject& s, Issues& found)
+{
+    const auto group = s.spec.scheme.group_size;
+    if (group && (*group < kGroupPerRow || (*group > 0 && *group % 8 != 0))) {
+        const int64_t fix = std::max<int64_t>(32, (*group + 31) / 32 * 32);
+        found.push_back(finding("scheme.group_size",
+            concat("Group size ", *group,
+                " cannot be stored; allowed: -1 (one group per row), 0 (one per tensor), or a "
+                "multiple of 8."),
+            std::to_string(fix)));
+    }
+}
+
+void gguf_ignores_fields(const Subject& s, Issues& found)
+{
+    const SchemeSection& section = s.spec.scheme;
+    if (is_gguf(s) && (section.bits || section.group_size || section.sym)) {
+        found.push_back(finding("scheme.scheme",
+            concat(scheme_name(*s.scheme),
+                " fixes bits, group size and symmetry; the values given for them are ignored.")));
+    }
+}
+
+void gguf_with_steps(const Subject& s, Issues& found)
+{
+    if (is_gguf(s) && s.scheme->is_quantized() && s.spec.recipe.iters > 0 && s.scheme->bits != 3) {
+        found.push_back(finding("recipe.iters",
+            "For GGUF types the zero-step recipes are usual; tuning takes longer and gains "
+            "little above 3 bits."));
+    }
+}
+
+void two_bits_without_best(const Subject& s, Issues& found)
+{
+    if (s.scheme && s.scheme->bits <= 2 && s.spec.recipe.iters < 1000) {
+        found.push_back(finding("recipe.name",
+            concat("2 bits lose much with ", s.spec.recipe.iters,
+                " steps; the recipe best (1000 steps) is made for them."),
+            "best"));
+    }
+}
+
+void light_for_small_or_two_bits(const Subject& s, Issues& found)
+{
+    constexpr int64_t kSmall = 3'000'000'000;
+    if (s.spec.recipe.name != "light") {
+        return;
+    }
+    const bool small =
+        s.model != nullptr && s.model->parameters > 0 && s.model->parameters < kSmall;
+    if (small || (s.scheme && s.scheme->bits <= 2)) {
+        found.push_back(finding("recipe.name",
+            concat("The recipe light is made for 4 bits and models above 3 B; ",
+                small ? "this model is smaller" : "this is 2 bits", ", so it loses accuracy."),
+            "default"));
+    }
+}
+
+void weak_gptq_kernels(const Subject& s, Issues& found)
+{
+    if (!wants_format(s, "auto_round")) {
+        return;
+    }
+    for (const auto& [scheme, layer] : schemes_in_use(s)) {
+        if (scheme.gguf_type.empty() && (scheme.bits == 3 || (scheme.bits == 2 && !scheme.sym))) {
+            found.push_back(finding("exports.formats",
+                concat("GPTQ-like kernels are known to lose accuracy, or to be missing, for ",
+                    scheme_name(scheme), "; try the file in your runtime.")));
+        }
+    }
+}
+
+void head_quantized(const Subject& s, Issues& found)
+{
+    if (!s.spec.scheme.quant_lm_head) {
+        return;
+    }
+    const bool tied = s.model != nullptr && s.model->tied_head;
+    found.push_back(finding("scheme.quant_lm_head",
+        tied ? "The head shares its weights with the embedding, so it stays as it is."
+             : "Few runtimes load a quantized output head; auto_round's own does.",
+        "false"));
+}
+
+void pattern_without_match(const Subject& s, Issues& found)
+{
+    if (s.model == nullptr) {
+        return;
+    }
+    const auto matches = [&](const std::string& pattern) {
+        return std::any_of(s.model->layers.begin(), s.model->layers.end(),
+            [&](const LayerInfo& layer) { return matches_pattern(pattern, layer.name); });
+    };
+    for (std::size_t i = 0; i < s.spec.scheme.overrides.size(); ++i) {
+        if (!matches(s.spec.scheme.overrides[i].pattern)) {
+            found.push_back(finding(concat("scheme.overrides[", i, "].pattern"),
+                "Pattern '" + s.spec.scheme.overrides[i].pattern + "' matches no layer."));
+        }
+    }
+    for (std::size_t i = 0; i < s.spec.scheme.keep.size(); ++i) {
+        if (!matches(s.spec.scheme.keep[i])) {
+            found.push_back(finding(concat("scheme.keep[", i, ']'),
+                "Pattern '" + s.spec.scheme.keep[i] + "' matches no layer."));
+        }
+    }
+}
+
+void unit_with_several_schemes(const Subject& s, Issues& found)
+{
+    if (!s.plan || s.model == nullptr) {
+        return;
+    }
+    std::map<std::string, const Scheme*> first;
+    std::vector<std::string> mixed;
+    for (std::size_t i = 0; i < s.model->layers.size(); ++i) {
+        const std::string& unit = s.model->layers[i].unit;
+        if (unit.empty()) {
+            continue;
+        }
+        const Scheme& scheme = s.plan->layers[i].scheme;
+        const auto [entry, added] = first.emplace(unit, &scheme);
+        if (!added && !(*entry->second == scheme)
+            && std::find(mixed.begin(), mixed.end(), unit) == mixed.end()) {
+            mixed.push_back(unit);
+        }
+    }
+    if (!mixed.empty()) {
+        found.push_back(finding("scheme.overrides",
+            concat(mixed.size(), " groups of layers that runtimes fuse have different schemes: ",
+                some_of(mixed), ".")));
+    }
+}
+
+void both_families(const Subject& s, Issues& found)
+{
+    if (wants_format(s, "gguf") && s.spec.exports.formats.size() > 1) {
+        found.push_back(finding("exports.formats",
+            "GGUF and the other formats store different grids; one run tunes for one of them. "
+            "Make two jobs."));
+    }
+}
+
+void no_format(const Subject& s, Issues& found)
+{
+    if (s.spec.exports.formats.empty()) {
+        found.push_back(finding("exports.formats",
+            "No format is chosen: the run is kept and can be exported later.", "auto_round"));
+    }
+}
+
+void nothing_quantized(const Subject& s, Issues& found)
+{
+    if (s.plan && schemes_in_use(s).empty()) {
+        found.push_back(finding("scheme.scheme",
+            "No layer is quantized with these settings; the export has the size of the original."));
+    }
+}
+
+constexpr Rule kRules[] = {
+    {"V29", Severity::Error, unreadable_scheme},
+    {"V04", Severity::Error, bad_group_size},
+    {"V02", Severity::Error, format_holds_scheme},
+    {"V03", Severity::Warning, kept_by_shape},
+    {"V05", Severity::Info, gguf_ignores_fields},
+    {"V06", Severity::Info, gguf_with_steps},
+    {"V07", Severity::Warning, two_bits_without_best},
+    {"V08", Severity::Warning, light_for_small_or_two_bits},
+    {"V13", Severity::Warning, weak_gptq_kernels},
+    {"V14", Severity::Warning, head_quantized},
+    {"V25", Severity::Info, pattern_without_match},
+    {"V26", Severity::Warning, unit_with_several_schemes},
+    {"V27", Severity::Info, both_families},
+    {"V30", Severity::Warning, no_format},
+    {"V31", Severity::Warning, nothing_quantized},
+};
+
+} // namespace
+
+std::span<const Rule> scheme_rules()
+{
+    return kRules;
+}
+
+} // namespace bitsmith::plan

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Rules about recipe, calibration, evaluation, folders and the machine.
+#include "base/file_ops.h"
+#include "base/text.h"
+#include "plan/rules.h"
+#include "values/fields_text.h"
+
+#include <bitsmith/catalog.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace bitsmith::plan {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Issues = std::vector<Issue>;
+
+/// Visitor that compares every number with the range of its description.
+class RangeChecker
+{
+public:
+    RangeChecker(std::string prefix, Issues& found)
+        : prefix_(std::move(prefix))
+        , found_(found)
+    { }
+    template <class T>
+    void operator()(std::string_view key, const T& value, Range range, std::string_view)
+    {
+        const std::string path = prefix_.empty() ? std::string(key) : concat(prefix_, '.', key);
+        if constexpr (IsOptional<T>::value) {
+            if (value) {
+                check_number(path, *value, range);
+            }
+        } else if constexpr (HasFields<const T>) {
+            RangeChecker inner(path, found_);
+            visit_fields(inner, value);
+        } else {
+            check_number(path, value, range);
+        }
+    }
+
+private:
+    template <class T>
+    void check_number(const std::string& path, const T& value, const Range& range)
+    {
+        if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, double>) {
+            if (!in_range(static_cast<double>(value), range)) {
+                found_.push_back(finding(path,
+                    concat(path, " is ", value_to_text(value), "; allowed: ", range_text(range),
+                        ".")));
+            }
+        }
+    }
+
+    std::string prefix_;
+    Issues& found_;
+};
+
+void out_of_range(const Subject& s, Issues& found)
+{
+    RangeChecker checker("", found);
+    visit_fields(checker, s.spec);
+    const Recipe& r = s.spec.recipe;
+    if (r.iters > 0 && (r.lr == 0.0 || r.minmax_lr == 0.0)) {
+        found.push_back(finding(r.lr == 0.0 ? "recipe.lr" : "recipe.minmax_lr",
+            "A step size of 0 tunes nothing; leave it automatic.", "auto"));
+    }
+}
+
+void no_model(const Subject& s, Issues& found)
+{
+    if (s.spec.model.path.empty()) {
+        found.push_back(finding("model.path", "No model is named."));
+    }
+}
+
+void already_quantized(const Subject& s, Issues& found)
+{
+    if (s.model != nullptr && !s.model->quantization.empty()) {
+        found.push_back(finding("model.path",
+            concat("The model is already quantized (", s.model->quantization,
+                "); the result cannot be better than this file is.")));
+    }
+}
+
+void no_samples(const Subject& s, Issues& found)
+{
+    if (s.spec.recipe.nsamples == 0 && s.spec.recipe.iters > 0) {
+        found.push_back(finding(
+            "recipe.nsamples", "Tuning needs calibration samples and none are asked for.", "128"));
+    }
+    if (s.spec.recipe.nsamples > 0 && s.spec.calibration.dataset.empty()) {
+        found.push_back(finding("calibration.dataset", "No calibration text is named.", "self"));
+    }
+}
+
+void samples_left_after_holdout(const Subject& s, Issues& found)
+{
+    const auto asked = static_cast<double>(s.spec.recipe.nsamples);
+    if (s.spec.recipe.iters > 0 && s.spec.recipe.selection == Selection::Holdout
+        && asked * s.spec.calibration.holdout < 1) {
+        found.push_back(finding("recipe.selection",
+            "No sample is held out with these numbers, so the best step cannot be chosen by one; "
+            "the last step is kept.",
+            "last"));
+    }
+}
+
+void too_large(const Subject& s, Issues& found)
+{
+    const Recipe& r = s.spec.recipe;
+    if (r.iters > 0 && r.nsamples > 0 && r.batch_size > r.nsamples) {
+        found.push_back(finding("recipe.batch_size",
+            concat("The batch of ", r.batch_size, " is larger than the ", r.nsamples,
+                " samples and will be reduced."),
+            std::to_string(r.nsamples)));
+    }
+    const int64_t limit = s.model != nullptr ? s.model->max_length : 0;
+    if (limit > 0 && r.nsamples > 0 && r.seqlen > limit) {
+        found.push_back(finding("recipe.seqlen",
+            concat("Samples of ", r.seqlen, " tokens are longer than the model's context of ",
+                limit, " and will be shortened."),
+            std::to_string(limit)));
+    }
+    if (limit > 0 && !s.spec.evaluation.metrics.empty() && s.spec.evaluation.seqlen > limit) {
+        found.push_back(finding("evaluation.seqlen",
+            concat("The window of ", s.spec.evaluation.seqlen,
+                " tokens is longer than the model's context of ", limit, "."),
+            std::to_string(limit)));
+    }
+}
+
+void unknown_metric(const Subject& s, Issues& found)
+{
+    std::vector<std::string> known;
+    for (const NamedItem& item : metric_catalog()) {
+        known.push_back(item.id);
+    }
+    for (const std::string& metric : s.spec.evaluation.metrics) {
+        if (std::find(known.begin(), known.end(), metric) == known.end()) {
+            found.push_back(finding("evaluation.metrics",
+                "There is no measure '" + metric + "'; known: " + join(known, ", ") + ".",
+                nearest(metric, known)));
+        }
+    }
+}
+
+void nothing_to_measure_on(const Subject& s, Issues& found)
+{
+    const EvaluationSection& e = s.spec.evaluation;
+    if (!e.metrics.empty() && e.text.empty() && s.spec.recipe.nsamples == 0) {
+        found.push_back(finding("evaluation.text",
+            "Without calibration samples there is no held-out text to measure on; name a file."));
+    }
+}
+
+void measured_on_calibration(const Subject& s, Issues& found)
+{
+    const EvaluationSection& e = s.spec.evaluation;
+    const auto sources = split(s.spec.calibration.dataset, ',');
+    if (!e.metrics.empty() && !e.text.empty()
+        && std::find(sources.begin(), sources.end(), e.text) != sources.end()) {
+        found.push_back(finding("evaluation.text",
+            "The evaluation text is the calibration text, so the figures flatter the result."));
+    }
+}
+
+void unknown_device(const Subject& s, Issues& found)
+{
+    const std::string& device = s.spec.runtime.device;
+    const bool numbered = device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 8
+        && device.find_first_not_of("0123456789", 5) == std::string::npos;
+    if (!numbered && device != "cpu" && device != "cuda" && device != "auto") {
+        found.push_back(finding("runtime.device",
+            "There is no device '" + device + "'; allowed: cpu, cuda, cuda:N, auto.", "auto"));
+    }
+}
+
+bool contains_folder(const fs::path& outer, const fs::path& inner)
+{
+    const auto [end, _] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+    return end == outer.end();
+}
+
+fs::path normal(const std::string& text)
+{
+    std::error_code error;
+    fs::path path = fs::absolute(text, error).lexically_normal();
+    return path.has_filename() ? path : path.parent_path();
+}
+
+void output_over_source(const Subject& s, Issues& found)
+{
+    const fs::path model = normal(s.spec.model.path);
+    const std::pair<const char*, const std::string*> folders[] = {
+        {"exports.output", &s.spec.exports.output}, {"runtime.run_dir", &s.spec.runtime.run_dir}};
+    for (const auto& [field, folder] : folders) {
+        if (folder->empty() || s.spec.model.path.empty()) {
+            continue;
+        }
+        if (contains_folder(model, normal(*folder))) {
+            found.push_back(
+                finding(field, concat("The folder ", *folder, " lies in the model's own folder.")));
+        }
+    }
+}
+
+void output_not_empty(const Subject& s, Issues& found)
+{
+    const std::string& output = s.spec.exports.output;
+    std::error_code error;
+    if (!output.empty() && fs::is_directory(output, error) && !fs::is_empty(output, error)) {
+        found.push_back(finding("exports.output",
+            concat("The output folder ", output,
+                " is not empty; files in it are never overwritten.")));
+    }
+}
+
+void disk_too_small(const Subject& s, Issues& found)
+{
+    if (s.model == nullptr || !s.plan || s.spec.exports.output.empty()) {
+        return;
+    }
+    const Estimate need = estimate(s.spec, *s.model, *s.plan);
+    try {
+        const int64_t free = free_disk_bytes(s.spec.exports.output);
+        if (free < need.export_bytes) {
+            found.push_back(finding("exports.output",
+                concat("The export needs ", format_bytes(need.export_bytes), " and ",
+                    s.spec.exports.output, " has ", format_bytes(free), " free.")));
+        }
+    } catch (const Error&) {
+        // A folder that cannot be asked is refused with its reason when the run creates it.
+    }
+}
+
+constexpr Rule kRules[] = {
+    {"V01", Severity::Error, no_model},
+    {"V28", Severity::Error, out_of_range},
+    {"V15", Severity::Error, no_samples},
+    {"V32", Severity::Error, unknown_metric},
+    {"V33", Severity::Error, nothing_to_measure_on},
+    {"V34", Severity::Error, unknown_device},
+    {"V35", Severity::Error, output_over_source},
+    {"V20", Severity::Error, disk_too_small},
+    {"V16", Severity::Warning, samples_left_after_holdout},
+    {"V17", Severity::Warning, too_large},
+    {"V21", Severity::Warning, output_not_empty},
+    {"V24", Severity::Warning, measured_on_calibration},
+    {"V36", Severity::Info, already_quantized},
+};
+
+} // namespace
+
+std::span<const Rule> setting_rules()
+{
+    return kRules;
+}
+
+} // namespace bitsmith::plan

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <bitsmith/plan.h>
+
+#include <algorithm>
+
+namespace bitsmith {
+
+const PlannedLayer* Plan::find(std::string_view name) const
+{
+    const auto found = std::find_if(layers.begin(), layers.end(),
+        [name](const PlannedLayer& layer) { return layer.name == name; });
+    return found == layers.end() ? nullptr : &*found;
+}
+
+double average_bits(const Plan& plan)
+{
+    double bits = 0, weights = 0;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (layer.block_index >= 0) {
+            const double count =
+                static_cast<double>(layer.rows) * static_cast<double>(layer.columns);
+            bits += count * effective_bits(layer.scheme, layer.columns);
+            weights += count;
+        }
+    }
+    return weights > 0 ? bits / weights : 0;
+}
+
+} // namespace bitsmith

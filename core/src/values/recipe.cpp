@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The named recipes. Source: algorithm.md 2, ui.md 5.3.
+#include "base/text.h"
+
+#include <bitsmith/catalog.h>
+#include <bitsmith/error.h>
+#include <bitsmith/recipe.h>
+
+namespace bitsmith {
+
+namespace {
+
+struct RecipeRow
+{
+    const char* name;
+    int64_t iters, nsamples, seqlen, batch_size;
+    std::optional<double> lr;
+    const char* title;
+};
+const RecipeRow kRecipes[] = {
+    {"default", 200, 128, 2048, 8, {}, "good balance"},
+    {"best", 1000, 512, 2048, 8, {}, "most accurate, 4-5 times slower than default; for 2 bits"},
+    {"light", 50, 128, 2048, 8, 0.005, "2-3 times faster; for 4 bits and models above 3 B"},
+    {"fast", 200, 128, 512, 4, {}, "low memory, quick evaluation; shorter sequences"},
+    {"opt_rtn", 0, 128, 2048, 8, {}, "no tuning, improved rounding only; minutes; usual for GGUF"},
+    {"rtn", 0, 0, 2048, 8, {}, "plain rounding, no calibration data; seconds; the baseline"},
+};
+
+Recipe recipe_of(const RecipeRow& row)
+{
+    Recipe recipe;
+    recipe.name = row.name;
+    recipe.iters = row.iters;
+    recipe.nsamples = row.nsamples;
+    recipe.seqlen = row.seqlen;
+    recipe.batch_size = row.batch_size;
+    recipe.lr = row.lr;
+    return recipe;
+}
+
+} // namespace
+
+Recipe named_recipe(std::string_view name)
+{
+    std::vector<std::string> names;
+    for (const RecipeRow& row : kRecipes) {
+        if (name == row.name) {
+            return recipe_of(row);
+        }
+        names.emplace_back(row.name);
+    }
+    const std::string near = nearest(name, names);
+    fail(ErrorCode::InvalidSpec, "unknown recipe",
+        {{"field", "recipe.name"}, {"found", std::string(name)}, {"allowed", join(names, ", ")}},
+        near.empty() ? "" : "Did you mean " + near + "?");
+}
+
+const std::vector<RecipeInfo>& recipe_catalog()
+{
+    static const std::vector<RecipeInfo> catalog = [] {
+        std::vector<RecipeInfo> items;
+        for (const RecipeRow& row : kRecipes) {
+            items.push_back({recipe_of(row), row.title});
+        }
+        return items;
+    }();
+    return catalog;
+}
+
+} // namespace bitsmith
