@@ -3,6 +3,7 @@
 // from these.
 #pragma once
 
+#include <bitsmith/model_info.h>
 #include <bitsmith/recipe.h>
 #include <bitsmith/scheme.h>
 
@@ -54,6 +55,9 @@ const std::vector<NamedItem>& metric_catalog();
 const std::vector<NamedItem>& dataset_catalog();
 
 /// Does `format` hold layers of `scheme`? Empty: yes. Otherwise the reason, in one sentence.
+/// Throws UnsupportedFormat for a format that does not exist.
 std::string format_refusal(const std::string& format, const Scheme& scheme);
+/// Does `format` hold models of this family? The same.
+std::string format_model_refusal(const std::string& format, const ModelInfo& model);
 
 } // namespace bitsmith

@@ -8,6 +8,7 @@
 #include "quant/codec.h"
 #include "source/model_source.h"
 
+#include <bitsmith/catalog.h>
 #include <bitsmith/job_spec.h>
 #include <bitsmith/plan.h>
 #include <bitsmith/report.h>
@@ -30,9 +31,21 @@ class Exporter
 public:
     virtual ~Exporter() = default;
     virtual std::string_view id() const = 0;
+    /// Id and texts for the catalogue.
+    virtual FormatInfo info() const = 0;
     /// Empty: the format holds layers of this scheme. Otherwise the reason in one sentence.
     virtual std::string refusal(const Scheme& scheme) const = 0;
+    /// Empty: the format holds models of this family. Otherwise the reason in one sentence.
+    virtual std::string model_refusal(const ModelInfo& model) const = 0;
+    /// Is this folder or file of this format? Looks at names and small files only.
+    virtual bool recognizes(const std::filesystem::path& exported) const = 0;
+    /// Size of all files; exact for tensors, an upper bound for the rest.
+    virtual int64_t estimate_bytes(const ExportInput& input) const = 0;
+    /// What this format does differently from plan or source, one sentence each: kept layers, other
+    /// element types. They become warnings of the run and stand in the export.
+    virtual std::vector<std::string> notes(const ExportInput& input) const = 0;
     /// Writes all files into `folder`, which exists and is empty. One tensor at a time in memory.
+    /// Throws UnsupportedModel, UnsupportedScheme, ShapeMismatch, MissingTensor, WriteFailed.
     virtual void write(RunContext& context, FileSystem& fs, const ExportInput& input,
         const std::filesystem::path& folder) const = 0;
     /// Re-opens `folder` (or file): structure and coverage; against `input` also values when it is
@@ -45,10 +58,13 @@ public:
 std::vector<const Exporter*> exporters();
 /// Throws UnsupportedFormat with the known ids.
 const Exporter& exporter_for(std::string_view id);
+/// The exporter whose format `exported` is; throws UnsupportedFormat.
+const Exporter& exporter_of(const std::filesystem::path& exported);
 
 /// Staging folder beside `target` -> write -> verify -> completion marker with hashes -> one
-/// rename. `target` must not exist or be empty. On any error the staging folder is removed and the
-/// target is untouched.
+/// rename. `target` must not exist or be empty, and must not be or lie in the model's folder. On
+/// any error or cancellation the staging folder is removed and the target is untouched. Emits a
+/// Warning per note, StageProgress per tensor, and ExportFinished. Source: ahead.md 4.9.
 ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter& exporter,
     const ExportInput& input, const std::filesystem::path& target);
 

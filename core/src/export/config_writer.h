@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What stands beside the weights of an exported Hugging Face folder: config.json, side files, and
+// the model card. Source: formats.md 1.3, 1.4.
+#pragma once
+
+#include "base/json_io.h"
+#include "export/exporter.h"
+
+#include <c10/core/ScalarType.h>
+
+#include <string>
+
+namespace bitsmith::exporting {
+
+/// Element type for tensors that the source stores in a form safetensors cannot: the config's
+/// torch_dtype (or dtype), bf16 where it names none.
+c10::ScalarType float_type(const source::ModelSource& model);
+
+/// config.json as it is, with `quantization` (unless null), with torch_dtype, and untied when
+/// `untie`.
+Json exported_config(const source::ModelSource& model, const Json& quantization, bool untie);
+
+/// Copies side files byte for byte, except those that the export writes itself. Throws FileCorrupt
+/// for a name that leaves the folder.
+void write_side_files(
+    FileSystem& fs, const source::ModelSource& model, const std::filesystem::path& folder);
+
+/// What a card says about loading.
+struct CardText
+{
+    std::string library; ///< word of the Hub, for example "transformers"
+    std::string how_to_load; ///< Markdown
+};
+/// README.md: what was done, with which program, from which model, how to load it.
+std::string model_card(
+    const ExportInput& input, const Exporter& exporter, const CardText& text);
+
+/// Name of the model without folders and endings: "SmolLM2-135M-Instruct".
+std::string model_name(const source::ModelSource& model);
+/// `license:` of the source's model card; empty when there is none.
+std::string source_license(const source::ModelSource& model);
+
+/// Bytes of a text file at once, flushed.
+void write_text(FileSystem& fs, const std::filesystem::path& file, std::string_view text);
+
+} // namespace bitsmith::exporting
