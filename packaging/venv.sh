@@ -10,15 +10,15 @@ stamp=$venv_dir/.$(cat "$packaging_dir"/{venv.sh,venv-requirements.txt,cuda_stub
 
 make_venv() {
     local python
-    for python in "${BITSMITH_PYTHON:-python3.11}" python3 /usr/bin/python3; do
+    for python in "${BITSMITH_PYTHON:-/usr/bin/python3}" python3.11 python3; do
         "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' \
             2>/dev/null && break
         python=
     done
     [ -n "$python" ] || die "CPython 3.11 with venv was not found" "install python3.11-venv, or set BITSMITH_PYTHON"
     say "making the Python environment of the interop tests"
-    rm -f "$venv_dir"/.[0-9a-f]*
-    "$python" -m venv "$venv_dir" >&2
+    # Cleared: an environment made by another Python would mix the libraries of both.
+    "$python" -m venv --clear "$venv_dir" >&2
     "$venv_dir/bin/python" -m pip install --quiet --no-deps --require-hashes --only-binary=:all: \
         -r "$packaging_dir/venv-requirements.txt" </dev/null >&2 ||
         die "Python packages could not be fetched" "check the network and pip's message above"
