@@ -6,6 +6,7 @@
 #include "base/json_io.h"
 #include "hf/text_side.h"
 #include "model/decoder_spec.h"
+#include "source/side_file.h"
 #include "tensor/tensor_source.h"
 
 #include <bitsmith/model_info.h>
@@ -16,14 +17,6 @@
 #include <vector>
 
 namespace bitsmith::source {
-
-/// A file that belongs beside the weights in an exported folder (tokenizer, template, generation
-/// config ...).
-struct SideFile
-{
-    std::string name;
-    std::string bytes;
-};
 
 struct ModelSource
 {
