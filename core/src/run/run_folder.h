@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The run document: a folder that survives a kill at any instant.
 //
-//   run.json            schema_version, spec, model fingerprint, versions, created_ms, plan
-//   journal             append only; one record per line: crc32 (8 hex digits) space JSON event
-//   newline blocks/NNNN.safetensors   finished layers of block N (codes, scales, zeros), published
-//   by rename inputs/NNNN.safetensors   inputs of block N (reference, quantized); only the newest
-//   is kept calibration.safetensors   ids, mask, holdout report.json         when done lock
-//   flock'ed by the process that runs the job, with its pid
+// - run.json: schema_version, spec, model fingerprint, versions, created_ms, plan (run_record.h)
+// - journal: append only, one checksummed event per line (journal.h)
+// - blocks/NNNN.safetensors: finished layers of block N, published by rename (block_file.h)
+// - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
+// - calibration.safetensors: ids, mask; number of held-out rows, origin and warnings as metadata
+// - report.json: when the job has ended
+// - lock: flock'ed by the process that runs the job, with its pid
 #pragma once
 
 #include "base/file_ops.h"
+#include "calib/calibration_set.h"
 #include "quant/codec.h"
 #include "tune/block_tuner.h"
 
@@ -20,15 +22,17 @@ namespace bitsmith {
 class RunFolder : public quant::QuantizedStore
 {
 public:
-    /// A new run; throws InvalidSpec when the folder already holds one.
+    /// A new run; throws InvalidSpec when the folder already holds one, or when another process
+    /// works in it. An empty `folder` means a new one under default_runs_folder().
     static std::unique_ptr<RunFolder> create(FileSystem& fs, const std::filesystem::path& folder,
         const JobSpec& spec, const ModelInfo& model, const Plan& plan);
     /// Opens for resuming. Throws InvalidSpec naming every field that differs between `spec` and
     /// the run, and when the model's fingerprint changed; fields that cannot affect finished blocks
-    /// may differ.
+    /// may differ (run_record.h) and are recorded. A folder whose run.json a kill prevented becomes
+    /// a new run; throws FileNotFound when there is no such folder.
     static std::unique_ptr<RunFolder> resume(FileSystem& fs, const std::filesystem::path& folder,
         const JobSpec& spec, const ModelInfo& model);
-    /// Opens for reading (export of a finished run).
+    /// Opens for reading (export of a finished run); no lock is taken, nothing can be written.
     static std::unique_ptr<RunFolder> open(const std::filesystem::path& folder);
     ~RunFolder() override;
 
@@ -40,16 +44,19 @@ public:
     void append(const Event& event);
     void flush();
 
-    /// Number of leading blocks that are published and whose bytes check.
+    /// Number of leading blocks that are published and whose bytes check; layers outside the blocks
+    /// are published as one more block.
     int64_t finished_blocks() const;
-    /// Publishes a block, then the inputs of the next one, then removes older inputs.
+    /// Publishes the inputs of the next block, then this block, then removes older inputs: in this
+    /// order a kill in between leaves the inputs of the first unfinished block on disk.
     void publish_block(int64_t index, const tune::BlockResult& result, bool keep_inputs);
     BlockFinished block_summary(int64_t index) const;
     std::vector<LayerFinished> block_errors(int64_t index) const;
-    /// Inputs of block `index`; empty when they were not kept.
+    /// Inputs of block `index` (mask and holdout are not filled in); empty when they were not kept.
     std::optional<tune::BlockInputs> load_inputs(int64_t index) const;
-    void publish_calibration(const at::Tensor& ids, const at::Tensor& mask,
-        const at::Tensor& holdout, const std::string& origin);
+    void publish_calibration(const calib::CalibrationSet& calibration);
+    /// Empty when it is not published yet. Throws FileCorrupt.
+    std::optional<calib::CalibrationSet> load_calibration() const;
     void publish_report(const Report& report);
 
     bool contains(std::string_view layer) const override;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "run/block_file.h"
+
+#include "run/checksum.h"
+#include "tensor/safetensors_writer.h"
+#include "values/fields_json.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+
+namespace bitsmith {
+
+namespace {
+
+constexpr const char* kBlockKey = "block";
+constexpr const char* kSumKey = "crc32";
+
+constexpr std::array<const char*, 3> kParts = {".codes", ".scales", ".zeros"};
+
+struct LayerRecord
+{
+    std::string name;
+    Scheme scheme;
+    LayerFinished errors;
+};
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, LayerRecord>
+void visit_fields(Visitor& v, Self& r)
+{
+    v("name", r.name, any_value(), "layer");
+    v("scheme", r.scheme, any_value(), "number format");
+    v("errors", r.errors, any_value(), "errors");
+}
+
+struct BlockRecord
+{
+    BlockFinished summary;
+    std::vector<LayerRecord> layers;
+};
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, BlockRecord>
+void visit_fields(Visitor& v, Self& r)
+{
+    v("summary", r.summary, any_value(), "losses");
+    v("layers", r.layers, any_value(), "layers");
+}
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+NamedTensors tensors_of(const tune::BlockResult& result)
+{
+    NamedTensors tensors;
+    for (const tune::FinishedLayer& layer : result.layers) {
+        const quant::QuantizedWeight& weight = layer.weight;
+        tensors.emplace_back(layer.name + ".codes", weight.codes.cpu().contiguous());
+        tensors.emplace_back(layer.name + ".scales", weight.scales.cpu().contiguous());
+        if (weight.zeros.defined()) {
+            tensors.emplace_back(layer.name + ".zeros", weight.zeros.cpu().contiguous());
+        }
+    }
+    return tensors;
+}
+
+std::string sum_of(const std::string& text, const NamedTensors& tensors)
+{
+    uint32_t crc = crc32(text);
+    for (const auto& [name, tensor] : tensors) {
+        crc = crc32(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()),
+                        static_cast<std::size_t>(tensor.nbytes())),
+            crc);
+    }
+    return crc_text(crc);
+}
+
+} // namespace
+
+void publish_block_file(
+    FileSystem& fs, const std::filesystem::path& file, const tune::BlockResult& result)
+{
+    BlockRecord record;
+    record.summary = result.summary;
+    for (const tune::FinishedLayer& layer : result.layers) {
+        record.layers.push_back({layer.name, layer.weight.scheme, layer.errors});
+    }
+    const std::string text = fields_to_json(record).dump();
+    const NamedTensors tensors = tensors_of(result);
+    tensor::publish_safetensors(
+        fs, file, tensors, {{kBlockKey, text}, {kSumKey, sum_of(text, tensors)}});
+}
+
+BlockFile::BlockFile(const std::filesystem::path& file)
+    : file_(file.string())
+    , reader_(std::make_shared<tensor::SafetensorsReader>(map_file(file)))
+{
+    const auto text = reader_->metadata().find(kBlockKey);
+    if (text == reader_->metadata().end()) {
+        fail(ErrorCode::FileCorrupt, "not a block of a run",
+            {{"file", file_}, {"metadata missing", kBlockKey}});
+    }
+    BlockRecord record;
+    fail_on(read_fields(parse_json(text->second, file_), record, Strictness::Lenient),
+        ErrorCode::FileCorrupt, file_);
+    summary_ = record.summary;
+    for (LayerRecord& layer : record.layers) {
+        errors_.push_back(std::move(layer.errors));
+        errors_.back().layer = layer.name;
+        schemes_.push_back(std::move(layer.scheme));
+    }
+    check_sum(text->second);
+}
+
+void BlockFile::check_sum(const std::string& text) const
+{
+    uint32_t crc = crc32(text);
+    for (const LayerFinished& layer : errors_) {
+        for (const char* part : kParts) {
+            const std::string name = layer.layer + part;
+            if (reader_->find(name) != nullptr) {
+                crc = crc32(reader_->raw(name), crc);
+            }
+        }
+    }
+    const auto stored = reader_->metadata().find(kSumKey);
+    if (stored == reader_->metadata().end() || stored->second != crc_text(crc)) {
+        fail(ErrorCode::FileCorrupt, "the checksum of a finished block does not match",
+            {{"file", file_}, {"computed", crc_text(crc)}},
+            "The block is computed again on resume");
+    }
+}
+
+bool BlockFile::contains(std::string_view layer) const
+{
+    return std::any_of(errors_.begin(), errors_.end(),
+        [layer](const LayerFinished& entry) { return entry.layer == layer; });
+}
+
+quant::QuantizedWeight BlockFile::load(std::string_view layer) const
+{
+    for (std::size_t i = 0; i < errors_.size(); ++i) {
+        if (errors_[i].layer == layer) {
+            const std::string name(layer);
+            quant::QuantizedWeight weight;
+            weight.scheme = schemes_[i];
+            weight.codes = reader_->load(name + ".codes").clone();
+            weight.scales = reader_->load(name + ".scales").clone();
+            if (reader_->find(name + ".zeros") != nullptr) {
+                weight.zeros = reader_->load(name + ".zeros").clone();
+            }
+            return weight;
+        }
+    }
+    fail(ErrorCode::MissingTensor, "the block does not hold this layer",
+        {{"file", file_}, {"layer", std::string(layer)}});
+}
+
+} // namespace bitsmith

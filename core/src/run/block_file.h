@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// blocks/NNNN.safetensors: the finished layers of one block.
+//
+// Tensors per layer L: "L.codes" uint8 [rows, columns], "L.scales" [rows, groups], "L.zeros" where
+// the scheme has them. Metadata: "block" is JSON {"summary": BlockFinished, "layers": [{"name",
+// "scheme", "errors"}]}, "crc32" covers that text and the bytes of all tensors in order.
+#pragma once
+
+#include "base/file_ops.h"
+#include "tensor/safetensors_reader.h"
+#include "tune/block_tuner.h"
+
+#include <filesystem>
+
+namespace bitsmith {
+
+/// Published by rename: the file is whole or absent. Throws WriteFailed.
+void publish_block_file(
+    FileSystem& fs, const std::filesystem::path& file, const tune::BlockResult& result);
+
+class BlockFile
+{
+public:
+    /// Throws FileNotFound, FileCorrupt; checks the sum over all bytes.
+    explicit BlockFile(const std::filesystem::path& file);
+
+    const BlockFinished& summary() const { return summary_; }
+    const std::vector<LayerFinished>& errors() const { return errors_; }
+    bool contains(std::string_view layer) const;
+    /// Throws MissingTensor. The tensors own their memory.
+    quant::QuantizedWeight load(std::string_view layer) const;
+
+private:
+    void check_sum(const std::string& text) const; ///< needs errors_
+
+    std::string file_;
+    std::shared_ptr<const tensor::SafetensorsReader> reader_;
+    BlockFinished summary_;
+    std::vector<LayerFinished> errors_;
+    std::vector<Scheme> schemes_; ///< same order as errors_
+};
+
+} // namespace bitsmith
