@@ -64,7 +64,7 @@ const Exporter& exporter_of(const std::filesystem::path& exported);
 /// Staging folder beside `target` -> write -> verify -> completion marker with hashes -> one
 /// rename. `target` must not exist or be empty, and must not be or lie in the model's folder. On
 /// any error or cancellation the staging folder is removed and the target is untouched. Emits a
-/// Warning per note, StageProgress per tensor, and ExportFinished. Source: ahead.md 4.9.
+/// Warning per note and StageProgress per tensor. Source: ahead.md 4.9.
 ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter& exporter,
     const ExportInput& input, const std::filesystem::path& target);
 

@@ -173,9 +173,7 @@ ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter&
     input.model.tensors->check_unchanged();
     staging.publish(wanted);
 
-    const ExportReport report{std::string(exporter.id()), wanted.string(), bytes};
-    context.events.emit(ExportFinished{report.format, report.path, bytes, true});
-    return report;
+    return {std::string(exporter.id()), wanted.string(), bytes};
 }
 
 } // namespace bitsmith::exporting
