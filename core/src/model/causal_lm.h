@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/decoder_block.h"
+#include "model/norm.h"
 
 namespace bitsmith::model {
 
@@ -10,8 +11,9 @@ namespace bitsmith::model {
 class CausalLm
 {
 public:
-    /// Checks that every expected tensor is present with its shape (throws MissingTensor,
-    /// ShapeMismatch); loads nothing.
+    /// Checks that the decoder can run `spec` (throws UnsupportedModel) and that every expected
+    /// tensor is present with its shape (throws MissingTensor, ShapeMismatch); settles what only
+    /// the files can tell (resolve_from_tensors of model/spec_check.h); loads nothing.
     CausalLm(DecoderSpec spec, std::shared_ptr<const tensor::TensorSource> tensors,
         at::TensorOptions options);
 
@@ -39,8 +41,9 @@ private:
     DecoderSpec spec_;
     std::shared_ptr<const tensor::TensorSource> tensors_;
     at::TensorOptions options_;
-    mutable at::Tensor embedding_, head_weight_, head_bias_, norm_weight_,
-        norm_bias_; // loaded on first use
+    // Loaded on first use, on one thread.
+    mutable at::Tensor embedding_, head_weight_, head_bias_;
+    mutable Norm norm_;
 };
 
 } // namespace bitsmith::model

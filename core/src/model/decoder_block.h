@@ -17,6 +17,14 @@ struct KvCache
     at::Tensor keys; ///< [batch, kv_heads, past, head_dim]
     at::Tensor values; ///< [batch, kv_heads, past, value_dim]
     int64_t past() const { return keys.defined() ? keys.size(2) : 0; }
+    /// Appends keys and values of new tokens; room is made in steps, so that a token costs no copy
+    /// of the past ones. Not differentiable.
+    void append(const at::Tensor& new_keys, const at::Tensor& new_values);
+    /// Keeps the batch rows `rows` (int64 [kept]), in that order.
+    void keep_rows(const at::Tensor& rows);
+
+private:
+    at::Tensor key_room_, value_room_; ///< keys and values are the front of these
 };
 
 /// What all blocks of a forward share: positions, rotary tables and masks for `tokens` tokens after
@@ -48,14 +56,15 @@ struct BlockLinear
 class DecoderBlock
 {
 public:
+    DecoderBlock() = default;
+    DecoderBlock(const DecoderBlock&) = delete;
+    DecoderBlock& operator=(const DecoderBlock&) = delete;
     virtual ~DecoderBlock() = default;
     /// hidden [batch, tokens, hidden] -> same shape. No state between calls except in `cache`.
     virtual at::Tensor forward(
         const at::Tensor& hidden, const BlockShared& shared, KvCache* cache = nullptr) const = 0;
     /// Every linear layer in execution order; pointers are valid while the block lives.
     virtual std::vector<BlockLinear> linears() = 0;
-    /// Checkpoint names of all tensors that belong to this block, in checkpoint order, with their
-    /// shapes.
     int64_t index = 0;
 };
 
@@ -67,7 +76,7 @@ struct ExpectedTensor
     bool optional = false;
 };
 
-/// Names and shapes of block `index` as the checkpoint stores them.
+/// Names and shapes of block `index` as the checkpoint stores them, in execution order.
 std::vector<ExpectedTensor> expected_block_tensors(const DecoderSpec& spec, int64_t index);
 
 /// Linear layers of block `index` without loading anything: name, rows, columns, quantizable, unit.

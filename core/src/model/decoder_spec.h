@@ -154,6 +154,8 @@ struct NormSpec
     NormCast cast = NormCast::CastThenScale;
     double eps = 1e-6;
     bool has_bias = false;
+
+    bool operator==(const NormSpec&) const = default;
 };
 
 struct RotarySpec
@@ -172,6 +174,8 @@ struct RotarySpec
     double alpha = 0, short_mscale = 0, long_mscale = 0;
     std::vector<double> short_factor, long_factor;
     bool compute_in_fp32 = false;
+
+    bool operator==(const RotarySpec&) const = default;
 };
 
 struct LatentSpec
@@ -259,6 +263,7 @@ struct BlockNames
     std::string up, gate, down, gate_up, sub_norm;
     std::string router, correction_bias, expert /* "mlp.experts.{e}." */, expert_gate, expert_up,
         expert_down;
+    std::string experts_gate_up, experts_down; // tensors that hold all experts of a block
     std::string shared, shared_gate;
     Fusion fusion = Fusion::None;
     bool conv1d = false;

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Grouped-query attention (models.md 1.4 to 1.6).
+#pragma once
+
+#include "model/block_shared.h"
+#include "model/linear.h"
+#include "model/norm.h"
+
+namespace bitsmith::model {
+
+class Attention
+{
+public:
+    AttentionSpec spec;
+    Linear qkv; ///< rows q, k, v of a fused projection; then q, k and v are undefined
+    Linear q, k, v, o;
+    Norm q_norm, k_norm; ///< per head, before the rotary embedding (Q1)
+    at::Tensor sinks; ///< [heads]: one more logit per row, dropped after the softmax
+
+    /// x [batch, tokens, hidden] -> same shape. Appends to `cache` when one is given.
+    at::Tensor forward(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const;
+
+private:
+    struct Heads
+    {
+        at::Tensor q, k, v;
+    };
+    Heads project(const at::Tensor& x) const;
+    at::Tensor attend(const Heads& heads, const BlockShared& shared) const;
+    /// The formula of models.md 1.4, for softcap and sinks.
+    at::Tensor attend_eager(const Heads& heads, const at::Tensor& mask) const;
+};
+
+} // namespace bitsmith::model

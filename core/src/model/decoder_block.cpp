@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The block that runs every family of the description. Each wiring is a function of its own, so
+// that the wirings never interleave.
+#include "model/decoder_block.h"
+
+#include "model/attention.h"
+#include "model/expert_storage.h"
+#include "model/moe.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::model {
+
+namespace {
+
+class SpecBlock : public DecoderBlock
+{
+public:
+    Wiring wiring = Wiring::Pre;
+    Norm norm1, norm1_post, norm2, norm2_post;
+    Attention attention;
+    std::optional<Mlp> mlp;
+    std::optional<Moe> moe;
+    std::vector<LinearSlot> slots; ///< of linears(), in the same order
+
+    at::Tensor forward(
+        const at::Tensor& hidden, const BlockShared& shared, KvCache* cache) const override
+    {
+        switch (wiring) {
+        case Wiring::Pre:
+            return pre(hidden, shared, cache);
+        case Wiring::PostBranch:
+            return post_branch(hidden, shared, cache);
+        case Wiring::Sandwich:
+            return sandwich(hidden, shared, cache);
+        default:
+            fail(ErrorCode::UnsupportedModel, "this wiring is not implemented",
+                {{"field", "wiring"}, {"found", std::to_string(static_cast<int>(wiring))}});
+        }
+    }
+
+    std::vector<BlockLinear> linears() override
+    {
+        std::vector<Linear*> all{
+            &attention.qkv, &attention.q, &attention.k, &attention.v, &attention.o};
+        const auto add = [&](Mlp& part) {
+            all.insert(all.end(), {&part.gate_up, &part.gate, &part.up, &part.down});
+        };
+        if (mlp) {
+            add(*mlp);
+        }
+        if (moe) {
+            all.push_back(&moe->router);
+            std::for_each(moe->experts.begin(), moe->experts.end(), add);
+        }
+        std::erase_if(all, [](const Linear* linear) { return !linear->defined(); });
+        BITSMITH_ASSERT(all.size() == slots.size());
+        std::vector<BlockLinear> out;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            BITSMITH_ASSERT(all[i]->name == slots[i].name);
+            out.push_back({all[i], slots[i].quantizable, slots[i].unit});
+        }
+        return out;
+    }
+
+private:
+    at::Tensor feed_forward(const at::Tensor& x) const
+    {
+        return mlp ? mlp->forward(x) : moe->forward(x);
+    }
+
+    at::Tensor pre(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
+    {
+        const at::Tensor y = x + attention.forward(norm1.forward(x), shared, cache);
+        return y + feed_forward(norm2.forward(y));
+    }
+
+    at::Tensor post_branch(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
+    {
+        const at::Tensor y = x + norm1.forward(attention.forward(x, shared, cache));
+        return y + norm2.forward(feed_forward(y));
+    }
+
+    at::Tensor sandwich(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
+    {
+        const at::Tensor a = attention.forward(norm1.forward(x), shared, cache);
+        const at::Tensor y = x + norm1_post.forward(a);
+        return y + norm2_post.forward(feed_forward(norm2.forward(y)));
+    }
+};
+
+Attention load_attention(
+    const WeightLoader& loader, const AttentionLayout& layout, const AttentionSpec& spec)
+{
+    const auto linear = [&](const std::optional<LinearSlot>& slot) {
+        return slot ? loader.linear(*slot) : Linear();
+    };
+    Attention attention;
+    attention.spec = spec;
+    attention.qkv = linear(layout.qkv);
+    attention.q = linear(layout.q);
+    attention.k = linear(layout.k);
+    attention.v = linear(layout.v);
+    attention.o = loader.linear(layout.o);
+    if (layout.q_norm) {
+        attention.q_norm = loader.norm(*layout.q_norm);
+        attention.k_norm = loader.norm(*layout.k_norm);
+    }
+    if (!layout.sinks.empty()) {
+        attention.sinks = loader.tensor(layout.sinks, {spec.n_heads});
+    }
+    return attention;
+}
+
+Mlp load_mlp(const WeightLoader& loader, const MlpLayout& layout, Activation act)
+{
+    const auto linear = [&](const std::optional<LinearSlot>& slot) {
+        return slot ? loader.linear(*slot) : Linear();
+    };
+    Mlp mlp;
+    mlp.act = act;
+    mlp.gate_up = linear(layout.gate_up);
+    mlp.gate = linear(layout.gate);
+    mlp.up = linear(layout.up);
+    mlp.down = loader.linear(layout.down);
+    return mlp;
+}
+
+} // namespace
+
+std::unique_ptr<DecoderBlock> load_block(const DecoderSpec& spec, int64_t index,
+    const tensor::TensorSource& tensors, const at::TensorOptions& options)
+{
+    const BlockLayout layout = block_layout(spec, index);
+    const BlockSpec& what = spec.blocks[static_cast<std::size_t>(index)];
+    const WeightLoader loader(tensors, options);
+    auto block = std::make_unique<SpecBlock>();
+    block->index = index;
+    block->wiring = what.wiring;
+    block->slots = linear_slots(layout);
+    block->norm1 = loader.norm(layout.norm1);
+    block->norm2 = loader.norm(layout.norm2);
+    if (layout.norm1_post) {
+        block->norm1_post = loader.norm(*layout.norm1_post);
+        block->norm2_post = loader.norm(*layout.norm2_post);
+    }
+    block->attention = load_attention(loader, layout.attention, what.attention);
+    if (layout.mlp) {
+        block->mlp = load_mlp(loader, *layout.mlp, what.mlp.act);
+    } else {
+        block->moe.emplace();
+        block->moe->spec = what.moe->router;
+        block->moe->router = loader.linear(layout.moe->router);
+        block->moe->experts =
+            load_experts(loader, *what.moe, what.mlp.act, *layout.moe, spec.hidden);
+    }
+    return block;
+}
+
+} // namespace bitsmith::model

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "model/linear.h"
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::model {
+
+at::Tensor Linear::forward(const at::Tensor& x) const
+{
+    return hook_ ? hook_->forward(*this, x) : product(x, weight);
+}
+
+at::Tensor Linear::product(const at::Tensor& x, const at::Tensor& effective_weight) const
+{
+    return at::linear(x, effective_weight, bias);
+}
+
+} // namespace bitsmith::model
