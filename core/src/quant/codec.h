@@ -28,7 +28,8 @@ struct QuantizedWeight
     int64_t columns() const { return codes.size(1); }
 };
 
-/// Tuned values of one weight; undefined tensors mean V = 0 and factors 1.
+/// Tuned values of one weight; undefined tensors mean V = 0 and factors 1. One group per tensor is
+/// one row of one group: v [1, 1, rows * columns], factors [1, 1].
 struct TunedValues
 {
     at::Tensor v; ///< fp32 [rows, groups, group] padded; rounding offset, in units of a code

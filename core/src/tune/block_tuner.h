@@ -12,6 +12,7 @@
 namespace bitsmith::tune {
 
 /// Inputs of one block over all samples; tensors may lie on the CPU while the block is on a device.
+/// All undefined: there is no calibration data, and the layers are only rounded.
 struct BlockInputs
 {
     at::Tensor
@@ -19,6 +20,8 @@ struct BlockInputs
     at::Tensor quantized; ///< same shape: outputs of the quantized blocks before this one
     at::Tensor mask; ///< bool [samples, tokens]: positions that count
     int64_t holdout = 0; ///< the last `holdout` samples are not tuned on
+    /// The outputs may be written over `reference` and `quantized`, which the caller gives up.
+    bool reuse = false;
 };
 
 struct FinishedLayer
@@ -38,7 +41,17 @@ struct BlockResult
 
 /// Quantizes the layers of `block` named in `plan`; their weights in `block` are replaced by the
 /// decoded ones. Emits BlockStarted, IterationDone, LayerFinished, BlockFinished; reaches a
-/// checkpoint every step. Throws NumericFailure with block and step when the loss is not finite.
+/// checkpoint every step.
+///
+/// Each step draws its samples by context.random("batches", block.index) and compares the block's
+/// output on the quantized chain (on the reference chain when enable_quanted_input is off; then
+/// both output chains are the same tensor) with the original block's on the reference chain. The
+/// losses of BlockFinished are taken on the samples of the first step, before it and for what was
+/// kept, so they cost no forward of their own; without steps on the first batch_size samples.
+/// Output errors of layers come from up to 512 tokens of the quantized chain.
+///
+/// Throws NumericFailure with block and step when the loss is not finite, and with the layer for
+/// weights that are not; InvalidSpec for steps without samples to tune on.
 BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
     const model::BlockShared& shared, const BlockInputs& inputs, const Plan& plan,
     const Recipe& recipe);

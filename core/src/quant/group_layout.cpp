@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "quant/group_layout.h"
+
+#include "quant/codec.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::quant {
+
+int64_t group_count(const Scheme& scheme, int64_t columns)
+{
+    const int64_t width = group_width(scheme, columns);
+    return width == 0 ? 0 : (columns + width - 1) / width;
+}
+
+int64_t group_width(const Scheme& scheme, int64_t columns)
+{
+    const bool whole_row = scheme.group_size <= 0 || columns < scheme.group_size;
+    return whole_row ? columns : scheme.group_size;
+}
+
+GroupLayout::GroupLayout(const Scheme& scheme, int64_t rows, int64_t columns)
+    : rows(rows)
+    , columns(columns)
+    , group_rows(rows)
+    , groups(group_count(scheme, columns))
+    , width(group_width(scheme, columns))
+    , per_tensor(scheme.group_size == kGroupPerTensor)
+{
+    BITSMITH_ASSERT(rows > 0 && columns > 0);
+    if (per_tensor) {
+        group_rows = 1;
+        groups = 1;
+        width = rows * columns;
+    }
+}
+
+at::Tensor GroupLayout::split(const at::Tensor& weight) const
+{
+    BITSMITH_ASSERT(weight.dim() == 2 && weight.size(0) == rows && weight.size(1) == columns);
+    const at::Tensor filled =
+        is_padded() ? at::constant_pad_nd(weight, {0, groups * width - columns}) : weight;
+    return filled.reshape({group_rows, groups, width});
+}
+
+at::Tensor GroupLayout::join(const at::Tensor& grouped) const
+{
+    if (per_tensor) {
+        return grouped.reshape({rows, columns});
+    }
+    const at::Tensor filled = grouped.reshape({rows, groups * width});
+    return is_padded() ? filled.narrow(1, 0, columns).contiguous() : filled;
+}
+
+at::Tensor GroupLayout::per_row(const at::Tensor& per_group) const
+{
+    const at::Tensor flat = per_group.reshape({group_rows, groups});
+    return per_tensor ? flat.expand({rows, 1}).contiguous() : flat.contiguous();
+}
+
+GroupRange group_range(const at::Tensor& grouped)
+{
+    return {grouped.amin(2).clamp_max(0), grouped.amax(2).clamp_min(0)};
+}
+
+} // namespace bitsmith::quant

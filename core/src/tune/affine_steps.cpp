@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tune/affine_steps.h"
+
+#include "tune/affine_kernels.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+namespace bitsmith::tune {
+
+namespace {
+
+using quant::Affine;
+
+/// Elements below which a thread is not worth waking.
+constexpr int64_t kGrainElements = 1 << 15;
+
+bool runs_on_kernels(const AffineState& state)
+{
+    return state.weight.is_cpu() && !state.layout.per_tensor;
+}
+
+template <class T>
+AffineArrays<T> arrays_of(AffineState& s)
+{
+    return {quant::affine_kind(s.scheme), s.scheme.bits, s.layout.columns, s.layout.groups,
+        s.layout.width, s.weight.const_data_ptr<T>(), s.range.min.const_data_ptr<T>(),
+        s.range.max.const_data_ptr<T>(), s.tuned.v.mutable_data_ptr<T>(),
+        s.tuned.min_scale.mutable_data_ptr<T>(), s.tuned.max_scale.mutable_data_ptr<T>(),
+        s.scale.mutable_data_ptr<T>(), s.offset.mutable_data_ptr<T>(),
+        s.values.mutable_data_ptr<T>(),
+        s.gradient.defined() ? s.gradient.const_data_ptr<T>() : nullptr};
+}
+
+template <class Function>
+void over_rows(const AffineState& s, const Function& function)
+{
+    const int64_t grain = std::max<int64_t>(1, kGrainElements / s.layout.columns);
+    at::parallel_for(0, s.layout.rows, grain, function);
+}
+
+/// Gradients of the two factors, [group_rows, groups].
+struct FactorGradients
+{
+    at::Tensor min, max;
+};
+
+FactorGradients symmetric_gradients(
+    const AffineState& s, const at::Tensor& scale_sum, const at::Tensor& raised)
+{
+    const at::Tensor below = -(s.range.min * s.tuned.min_scale);
+    const at::Tensor above = s.range.max * s.tuned.max_scale;
+    const at::Tensor slope = at::where(above < below, scale_sum, -scale_sum).masked_fill(raised, 0);
+    return {(slope * -s.range.min).masked_fill(above > below, 0),
+        (slope * s.range.max).masked_fill(above < below, 0)};
+}
+
+FactorGradients range_gradients(const AffineState& s, const at::Tensor& scale_sum,
+    const at::Tensor& clamped_sum, const at::Tensor& raised)
+{
+    at::Tensor slope = scale_sum;
+    if (quant::affine_kind(s.scheme) == Affine::Asymmetric) {
+        slope = slope - clamped_sum * (s.range.min * s.tuned.min_scale / s.scale);
+    }
+    const double levels = std::ldexp(1.0, static_cast<int>(s.scheme.bits)) - 1;
+    slope = slope.masked_fill(raised, 0) / levels;
+    return {(clamped_sum - slope) * s.range.min, slope * s.range.max};
+}
+
+/// Groups whose scale stands at the threshold because it came out smaller. A scale that came out
+/// exactly there is counted in; its derivative is a matter of convention.
+at::Tensor raised_scales(const AffineState& s)
+{
+    return s.scale.abs() <= quant::kScaleThreshold;
+}
+
+} // namespace
+
+AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_)
+    : scheme(scheme_)
+    , layout(scheme_, weight_.size(0), weight_.size(1))
+    , weight(std::move(weight_))
+{
+    BITSMITH_ASSERT(weight.is_contiguous()
+        && (weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble));
+    range = quant::group_range(layout.split(weight));
+    const at::TensorOptions options = weight.options();
+    tuned.v = at::zeros({layout.group_rows, layout.groups, layout.width}, options);
+    tuned.min_scale = at::ones({layout.group_rows, layout.groups}, options);
+    tuned.max_scale = at::ones({layout.group_rows, layout.groups}, options);
+    scale = at::empty({layout.group_rows, layout.groups}, options);
+    offset = at::empty({layout.group_rows, layout.groups}, options);
+    values = at::empty_like(weight);
+}
+
+void quantize_(AffineState& state)
+{
+    if (!runs_on_kernels(state)) {
+        return quantize_by_expressions_(state);
+    }
+    AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "quantize_", [&] {
+        const AffineArrays<scalar_t> arrays = arrays_of<scalar_t>(state);
+        over_rows(state, [&](int64_t first, int64_t last) { quantize_rows(arrays, first, last); });
+    });
+}
+
+void step_(AffineState& state, const StepSizes& sizes)
+{
+    BITSMITH_ASSERT(state.gradient.defined() && state.gradient.is_contiguous());
+    if (!runs_on_kernels(state)) {
+        return step_by_expressions_(state, sizes);
+    }
+    AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "step_", [&] {
+        const AffineArrays<scalar_t> arrays = arrays_of<scalar_t>(state);
+        over_rows(state, [&](int64_t first, int64_t last) {
+            step_rows(arrays, first, last, static_cast<scalar_t>(sizes.rounding),
+                static_cast<scalar_t>(sizes.range));
+        });
+    });
+}
+
+void quantize_by_expressions_(AffineState& state)
+{
+    const quant::AffineParameters parameters = quant::affine_parameters(
+        state.range, state.scheme, state.tuned.min_scale, state.tuned.max_scale);
+    const at::Tensor codes = quant::affine_codes(
+        state.layout.split(state.weight), parameters, state.tuned.v, state.scheme.bits);
+    state.scale = parameters.scale;
+    state.offset = parameters.minimum.defined() ? parameters.minimum : parameters.zero;
+    state.values = state.layout.join(quant::affine_values(codes, parameters));
+}
+
+void step_by_expressions_(AffineState& state, const StepSizes& sizes)
+{
+    const bool has_minimum = quant::affine_kind(state.scheme) == Affine::FloatMinimum;
+    const at::Tensor gradient = state.layout.split(state.gradient);
+    const at::Tensor scale = state.scale.unsqueeze(-1), offset = state.offset.unsqueeze(-1);
+    const at::Tensor weight = state.layout.split(state.weight);
+    const at::Tensor steps = (has_minimum ? weight - offset : weight) / scale;
+    at::Tensor codes = at::round(steps + state.tuned.v);
+    if (!has_minimum) {
+        codes += offset;
+    }
+    const double last = std::ldexp(1.0, static_cast<int>(state.scheme.bits)) - 1;
+    const at::Tensor inside = (codes >= 0).logical_and_(codes <= last);
+    codes.clamp_(0, last);
+    if (!has_minimum) {
+        codes -= offset;
+    }
+    const at::Tensor clamped_sum = gradient.masked_fill(inside, 0).sum(2);
+    const at::Tensor scale_sum =
+        (gradient * (codes - steps.masked_fill(inside.logical_not(), 0))).sum(2);
+    state.tuned.v.sub_(at::sign(gradient) * at::sign(scale) * inside, sizes.rounding);
+    if (sizes.range == 0) {
+        return;
+    }
+    const at::Tensor raised = raised_scales(state);
+    const FactorGradients factors = quant::affine_kind(state.scheme) == Affine::Symmetric
+        ? symmetric_gradients(state, scale_sum, raised)
+        : range_gradients(state, scale_sum, clamped_sum, raised);
+    state.tuned.min_scale.sub_(factors.min.sign(), sizes.range).clamp_(0, 1);
+    state.tuned.max_scale.sub_(factors.max.sign(), sizes.range).clamp_(0, 1);
+}
+
+} // namespace bitsmith::tune

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The two passes of a tuning step on whole tensors: values from (W, V, factors) and the update of
+// (V, factors). On the CPU they run the kernels of affine_kernels.h, elsewhere and for one group
+// per tensor the same formulas in ATen expressions.
+#pragma once
+
+#include "quant/affine.h"
+#include "tune/sign_sgd.h"
+
+namespace bitsmith::tune {
+
+/// One weight while it is tuned. All tensors are contiguous, on one device, and of one element
+/// type, fp32 or (tests) fp64.
+struct AffineState
+{
+    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1.
+    AffineState(at::Tensor weight, const Scheme& scheme);
+
+    Scheme scheme;
+    quant::GroupLayout layout;
+    at::Tensor weight; ///< [rows, columns]
+    quant::GroupRange range; ///< [group_rows, groups], of the weight, constant
+    quant::TunedValues tuned; ///< v [group_rows, groups, width], factors [group_rows, groups]
+    at::Tensor scale; ///< [group_rows, groups], of the last quantize_
+    at::Tensor offset; ///< [group_rows, groups], of the last quantize_: zero point or minimum
+    at::Tensor values; ///< [rows, columns], Ŵ of the last quantize_
+    at::Tensor gradient; ///< [rows, columns], of the loss with respect to `values`
+};
+
+/// Writes scale, offset and values.
+void quantize_(AffineState& state);
+/// Moves the tuned values against the sign of their gradients. Needs the scale and offset of
+/// quantize_ with the same tuned values. Source: algorithm.md 1.10, 1.20.
+void step_(AffineState& state, const StepSizes& sizes);
+
+/// The ATen forms of both, for any device. Public for tests.
+void quantize_by_expressions_(AffineState& state);
+void step_by_expressions_(AffineState& state, const StepSizes& sizes);
+
+} // namespace bitsmith::tune

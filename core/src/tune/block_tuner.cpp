@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tune/block_tuner.h"
+
+#include "base/timing.h"
+#include "tune/layer_errors.h"
+#include "tune/rtn.h"
+#include "tune/squared_error.h"
+#include "tune/tuning_loop.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <numeric>
+
+namespace bitsmith::tune {
+
+namespace {
+
+/// One run of tune_block with calibration data.
+class BlockTuner
+{
+public:
+    BlockTuner(RunContext& context, model::DecoderBlock& block, const model::BlockShared& shared,
+        const BlockInputs& inputs, const Recipe& recipe)
+        : context_(context)
+        , block_(block)
+        , shared_(shared)
+        , inputs_(inputs)
+        , recipe_(recipe)
+        , chain_(recipe.enable_quanted_input && inputs.quantized.defined() ? inputs.quantized
+                                                                           : inputs.reference)
+        , micro_batch_(std::max<int64_t>(1, recipe.batch_size))
+    {
+        const std::vector<model::BlockLinear> linears = block.linears();
+        if (!linears.empty()) {
+            device_ = linears.front().linear->weight.device();
+        }
+    }
+
+    BlockResult run(const std::vector<PlannedLinear>& layers);
+
+private:
+    at::Tensor advance(const at::Tensor& chain, bool in_place);
+    void compute_reference();
+    void tune(const std::vector<PlannedLinear>& layers);
+    void finish_layers(const std::vector<PlannedLinear>& layers);
+    void compute_quantized(const std::vector<PlannedLinear>& layers);
+    void summarize();
+    double loss_on(const at::Tensor& samples, const at::Tensor& outputs) const;
+
+    RunContext& context_;
+    model::DecoderBlock& block_;
+    const model::BlockShared& shared_;
+    const BlockInputs& inputs_;
+    const Recipe& recipe_;
+    const at::Tensor chain_; // what the quantized block sees
+    int64_t micro_batch_;
+    c10::Device device_ = c10::kCPU;
+    std::vector<std::unique_ptr<FusedWeight>> weights_;
+    std::vector<at::Tensor> originals_; // as long as the errors of outputs are wanted
+    TuningOutcome outcome_;
+    BlockResult result_;
+};
+
+at::Tensor BlockTuner::advance(const at::Tensor& chain, bool in_place)
+{
+    const at::NoGradGuard no_grad;
+    at::Tensor outputs = in_place ? chain : at::empty_like(chain);
+    for (int64_t first = 0; first < chain.size(0); first += micro_batch_) {
+        context_.checkpoint();
+        const int64_t count = std::min(micro_batch_, chain.size(0) - first);
+        const at::Tensor hidden = chain.narrow(0, first, count).to(device_);
+        outputs.narrow(0, first, count).copy_(block_.forward(hidden, shared_));
+    }
+    return outputs;
+}
+
+void BlockTuner::compute_reference()
+{
+    const bool is_shared = chain_.is_alias_of(inputs_.reference);
+    result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_shared);
+}
+
+void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
+{
+    std::deque<model::LinearHookScope> hooks;
+    TuningTask task;
+    task.block = block_.index;
+    for (const PlannedLinear& layer : layers) {
+        weights_.push_back(std::make_unique<FusedWeight>(*layer.linear, layer.planned->scheme));
+        hooks.emplace_back(*layer.linear, *weights_.back());
+        task.weights.push_back(weights_.back().get());
+    }
+    task.forward = [this](const at::Tensor& hidden) { return block_.forward(hidden, shared_); };
+    task.target = [this](const at::Tensor& samples) {
+        const at::Tensor& all = result_.reference_outputs;
+        return all.index_select(0, samples.to(all.device())).to(device_);
+    };
+    task.inputs = chain_;
+    task.mask = inputs_.mask;
+    task.holdout = inputs_.holdout;
+    task.micro_batch = micro_batch_;
+    task.global_batch = micro_batch_ * std::max<int64_t>(1, recipe_.gradient_accumulate_steps);
+    task.device = device_;
+    outcome_ = run_tuning(context_, task, recipe_);
+}
+
+void BlockTuner::finish_layers(const std::vector<PlannedLinear>& layers)
+{
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        context_.checkpoint();
+        originals_.push_back(layers[i].linear->weight);
+        if (weights_.empty()) {
+            result_.layers.push_back(round_layer(layers[i]));
+        } else {
+            result_.layers.push_back(
+                finish_layer(layers[i], originals_.back(), weights_[i]->tuned().freeze()));
+            weights_[i].reset();
+        }
+    }
+}
+
+void BlockTuner::compute_quantized(const std::vector<PlannedLinear>& layers)
+{
+    const at::NoGradGuard no_grad;
+    std::deque<OutputErrorHook> statistics;
+    {
+        std::deque<model::LinearHookScope> hooks;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            statistics.emplace_back(std::move(originals_[i]));
+            hooks.emplace_back(*layers[i].linear, statistics.back());
+        }
+        const int64_t count = (OutputErrorHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
+        block_.forward(chain_.narrow(0, 0, std::min(count, chain_.size(0))).to(device_), shared_);
+    }
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        statistics[i].report(result_.layers[i].errors);
+    }
+    statistics.clear();
+    result_.quantized_outputs = recipe_.enable_quanted_input
+        ? advance(chain_, inputs_.reuse && !chain_.is_alias_of(inputs_.reference))
+        : result_.reference_outputs;
+}
+
+double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs) const
+{
+    const at::Tensor target =
+        result_.reference_outputs.index_select(0, samples.to(result_.reference_outputs.device()));
+    const at::Tensor mask = inputs_.mask.defined()
+        ? inputs_.mask.index_select(0, samples.to(inputs_.mask.device()))
+        : at::Tensor();
+    const double elements =
+        mask.defined() ? counted_elements(mask, target.size(-1)) : target.numel();
+    return SquaredError(outputs, target, mask).sum / std::max(elements, 1.0);
+}
+
+void BlockTuner::summarize()
+{
+    BlockFinished& summary = result_.summary;
+    summary.block = block_.index;
+    summary.iterations = outcome_.iterations;
+    summary.best_iteration = outcome_.best_iteration;
+    const int64_t tuning = inputs_.reference.size(0) - inputs_.holdout;
+    at::Tensor samples =
+        at::arange(std::min(micro_batch_, std::max<int64_t>(tuning, 1)), at::kLong);
+    if (!outcome_.first_batch.empty()) {
+        samples = at::tensor(outcome_.first_batch, at::kLong);
+    }
+    const auto rows = [&](const at::Tensor& all) {
+        return all.index_select(0, samples.to(all.device()));
+    };
+    const at::NoGradGuard no_grad;
+    const at::Tensor outputs = recipe_.enable_quanted_input
+        ? rows(result_.quantized_outputs)
+        : block_.forward(rows(chain_).to(device_), shared_);
+    summary.loss = loss_on(samples, outputs);
+    if (!std::isfinite(summary.loss)) {
+        fail(ErrorCode::NumericFailure, "the output of the quantized block is not finite",
+            {{"block", std::to_string(block_.index)},
+                {"step", std::to_string(outcome_.iterations)}});
+    }
+    // Tuning starts from plain rounding.
+    summary.loss_start = outcome_.first_batch.empty() ? summary.loss : outcome_.loss_start;
+    summary.loss_rtn = summary.loss_start;
+}
+
+BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
+{
+    const Stopwatch watch;
+    const int64_t iters = layers.empty() ? 0 : recipe_.iters;
+    context_.events.emit(BlockStarted{block_.index, static_cast<int64_t>(layers.size()), iters});
+    compute_reference();
+    if (iters > 0) {
+        tune(layers);
+    }
+    finish_layers(layers);
+    compute_quantized(layers);
+    summarize();
+    for (const FinishedLayer& layer : result_.layers) {
+        context_.events.emit(layer.errors);
+    }
+    result_.summary.seconds = watch.seconds();
+    context_.events.emit(result_.summary);
+    return std::move(result_);
+}
+
+void check_inputs(const BlockInputs& inputs, const Recipe& recipe)
+{
+    const at::Tensor& reference = inputs.reference;
+    BITSMITH_ASSERT(reference.dim() == 3);
+    BITSMITH_ASSERT(!inputs.quantized.defined() || inputs.quantized.sizes() == reference.sizes());
+    BITSMITH_ASSERT(!inputs.mask.defined()
+        || inputs.mask.sizes() == at::IntArrayRef({reference.size(0), reference.size(1)}));
+    if (recipe.iters > 0 && reference.size(0) <= inputs.holdout) {
+        fail(ErrorCode::InvalidSpec, "there are no samples to tune on",
+            {{"field", "recipe.nsamples"}, {"found", std::to_string(reference.size(0))},
+                {"allowed", "more than the " + std::to_string(inputs.holdout) + " held out"}},
+            "give more calibration text, or a shorter seqlen");
+    }
+}
+
+} // namespace
+
+BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
+    const model::BlockShared& shared, const BlockInputs& inputs, const Plan& plan,
+    const Recipe& recipe)
+{
+    if (!inputs.reference.defined()) {
+        if (recipe.iters > 0) {
+            fail(ErrorCode::InvalidSpec, "tuning needs calibration data",
+                {{"field", "recipe.iters"}, {"found", std::to_string(recipe.iters)}});
+        }
+        return round_block(context, block, plan);
+    }
+    check_inputs(inputs, recipe);
+    return BlockTuner(context, block, shared, inputs, recipe).run(planned_linears(block, plan));
+}
+
+} // namespace bitsmith::tune

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tune/layer_tuner.h"
+
+#include "tune/layer_errors.h"
+#include "tune/rtn.h"
+#include "tune/tuning_loop.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace bitsmith::tune {
+
+namespace {
+
+quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
+    const BlockInputs& inputs, const Scheme& scheme, const Recipe& recipe)
+{
+    const at::Tensor original = linear.weight;
+    const c10::Device device = original.device();
+    FusedWeight weight(linear, scheme);
+    const model::LinearHookScope hook(linear, weight);
+    TuningTask task;
+    task.weights = {&weight};
+    task.forward = [&](const at::Tensor& hidden) { return linear.forward(hidden); };
+    task.target = [&](const at::Tensor& samples) {
+        const at::NoGradGuard no_grad;
+        const at::Tensor hidden =
+            inputs.reference.index_select(0, samples.to(inputs.reference.device()));
+        return linear.product(hidden.to(device), original);
+    };
+    task.inputs = recipe.enable_quanted_input && inputs.quantized.defined() ? inputs.quantized
+                                                                            : inputs.reference;
+    task.mask = inputs.mask;
+    task.holdout = inputs.holdout;
+    task.global_batch = std::max<int64_t>(1, recipe.batch_size)
+        * std::max<int64_t>(1, recipe.gradient_accumulate_steps);
+    task.device = device;
+    run_tuning(context, task, recipe);
+    return weight.tuned().freeze();
+}
+
+void measure_outputs(model::Linear& linear, const at::Tensor& original, const at::Tensor& inputs,
+    LayerFinished& errors)
+{
+    const at::NoGradGuard no_grad;
+    OutputErrorHook statistics(original);
+    const model::LinearHookScope hook(linear, statistics);
+    const at::Tensor tokens = inputs.flatten(0, -2);
+    const int64_t count = std::min(OutputErrorHook::kTokens, tokens.size(0));
+    linear.forward(tokens.narrow(0, 0, count).to(linear.weight.device()));
+    statistics.report(errors);
+}
+
+} // namespace
+
+FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const BlockInputs& inputs,
+    const PlannedLayer& planned, const Recipe& recipe)
+{
+    BITSMITH_ASSERT(planned.scheme.is_quantized());
+    const PlannedLinear layer{&linear, &planned};
+    const at::Tensor original = linear.weight;
+    const bool has_samples =
+        inputs.reference.defined() && inputs.reference.size(0) > inputs.holdout;
+    if (recipe.iters > 0 && inputs.reference.defined() && !has_samples) {
+        fail(ErrorCode::InvalidSpec, "there are no samples to tune on",
+            {{"field", "recipe.nsamples"}});
+    }
+    FinishedLayer finished = recipe.iters > 0 && has_samples ? finish_layer(layer, original,
+                                 tuned_codes(context, linear, inputs, planned.scheme, recipe))
+                                                             : round_layer(layer);
+    if (inputs.reference.defined()) {
+        measure_outputs(linear, original,
+            inputs.quantized.defined() ? inputs.quantized : inputs.reference, finished.errors);
+    }
+    context.events.emit(finished.errors);
+    return finished;
+}
+
+} // namespace bitsmith::tune

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Step sizes of signed gradient descent: θ <- θ - lr · sign(∂L/∂θ), lr falling linearly to zero.
+#pragma once
+
+#include <bitsmith/recipe.h>
+
+#include <cstdint>
+
+namespace bitsmith::tune {
+
+/// Step sizes of one step.
+struct StepSizes
+{
+    double rounding = 0; ///< of V, in units of a code
+    double range = 0; ///< of the min and max factors; 0 leaves them alone
+};
+
+/// Step sizes of one layer. Source: algorithm.md 1.10: the step at `iteration` (from 0) uses
+/// lr · (1 - iteration / iters); lr is 1 / iters unless given, 2 / iters for layers of at most 3
+/// bits from 1000 steps on; the factors use minmax_lr, lr unless given.
+class SignSchedule
+{
+public:
+    SignSchedule(const Recipe& recipe, int64_t bits);
+
+    StepSizes at(int64_t iteration) const;
+
+private:
+    double iters_;
+    double rounding_;
+    double range_;
+};
+
+} // namespace bitsmith::tune

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tune/tuning_loop.h"
+
+#include "tune/batch_sampler.h"
+#include "tune/sign_sgd.h"
+#include "tune/squared_error.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <span>
+
+namespace bitsmith::tune {
+
+namespace {
+
+/// Held-out losses taken in the course of one run.
+constexpr int64_t kHoldoutChecks = 10;
+
+at::Tensor rows_of(const at::Tensor& all, const at::Tensor& samples)
+{
+    return all.index_select(0, samples.to(all.device()));
+}
+
+/// Part of a batch as a forward takes it.
+struct MicroBatch
+{
+    at::Tensor samples; ///< int64 [n], CPU
+    at::Tensor hidden; ///< on the task's device
+    at::Tensor target;
+    at::Tensor mask; ///< or undefined
+
+    MicroBatch(const TuningTask& task, std::span<const int64_t> numbers)
+        : samples(at::tensor(at::ArrayRef<int64_t>(numbers.data(), numbers.size()), at::kLong))
+        , hidden(rows_of(task.inputs, samples).to(task.device))
+        , target(task.target(samples))
+        , mask(task.mask.defined() ? rows_of(task.mask, samples) : at::Tensor())
+    { }
+};
+
+template <class Function>
+void over_micro_batches(
+    const std::vector<int64_t>& samples, int64_t micro_batch, const Function& function)
+{
+    const std::span<const int64_t> all(samples);
+    const std::size_t step = static_cast<std::size_t>(micro_batch);
+    for (std::size_t first = 0; first < all.size(); first += step) {
+        function(all.subspan(first, std::min(step, all.size() - first)));
+    }
+}
+
+/// Positions that count in a batch.
+double counted_positions(const TuningTask& task, const std::vector<int64_t>& samples)
+{
+    if (!task.mask.defined()) {
+        return static_cast<double>(samples.size())
+            * static_cast<double>(task.inputs.size(task.inputs.dim() - 2));
+    }
+    return counted_elements(rows_of(task.mask, at::tensor(samples, at::kLong)), 1);
+}
+
+/// The best state seen. A state before the first step needs no copy.
+class BestState
+{
+public:
+    bool offer(double loss, int64_t iteration, const std::vector<FusedWeight*>& weights)
+    {
+        if (!(loss < loss_)) {
+            return false;
+        }
+        loss_ = loss;
+        iteration_ = iteration;
+        values_.resize(weights.size());
+        for (std::size_t i = 0; i < weights.size() && iteration > 0; ++i) {
+            weights[i]->tuned().save(values_[i]);
+        }
+        return true;
+    }
+
+    void restore(const std::vector<FusedWeight*>& weights) const
+    {
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            weights[i]->tuned().restore(iteration_ > 0 ? values_[i] : quant::TunedValues());
+        }
+    }
+
+    double loss() const { return loss_; }
+    int64_t iteration() const { return iteration_; }
+
+private:
+    double loss_ = std::numeric_limits<double>::infinity();
+    int64_t iteration_ = 0;
+    std::vector<quant::TunedValues> values_;
+};
+
+class TuningLoop
+{
+public:
+    TuningLoop(RunContext& context, const TuningTask& task, const Recipe& recipe)
+        : context_(context)
+        , task_(task)
+        , recipe_(recipe)
+        , micro_batch_(task.micro_batch)
+        , selection_(recipe.selection == Selection::Holdout && task.holdout == 0 ? Selection::Last
+                                                                                 : recipe.selection)
+    {
+        for (const FusedWeight* weight : task.weights) {
+            schedules_.emplace_back(recipe, weight->tuned().scheme().bits);
+        }
+        held_out_.resize(static_cast<std::size_t>(task.holdout));
+        std::iota(held_out_.begin(), held_out_.end(), task.inputs.size(0) - task.holdout);
+    }
+
+    TuningOutcome run();
+
+private:
+    double gradients(const std::vector<int64_t>& samples);
+    double gradients_with_retry(const std::vector<int64_t>& samples);
+    void step(int64_t iteration);
+    void check_finite(double loss, int64_t iteration) const;
+    void report(int64_t iteration, double loss);
+    void check_holdout(int64_t steps_done);
+    bool has_stalled(int64_t iteration) const;
+
+    RunContext& context_;
+    const TuningTask& task_;
+    const Recipe& recipe_;
+    int64_t micro_batch_;
+    Selection selection_;
+    std::vector<SignSchedule> schedules_;
+    std::vector<int64_t> held_out_;
+    BestState best_;
+    double lowest_batch_loss_ = std::numeric_limits<double>::infinity();
+};
+
+double TuningLoop::gradients(const std::vector<int64_t>& samples)
+{
+    const double positions = counted_positions(task_, samples);
+    double sum = 0, elements = 0;
+    over_micro_batches(samples, micro_batch_, [&](std::span<const int64_t> numbers) {
+        const MicroBatch batch(task_, numbers);
+        const at::AutoGradMode with_gradients(true);
+        const at::Tensor output = task_.forward(batch.hidden);
+        elements = positions * static_cast<double>(output.size(-1));
+        SquaredError error(output, batch.target, batch.mask);
+        sum += error.sum;
+        // The gradient of the mean over the whole batch, so that accumulation changes nothing.
+        error.difference.mul_(2.0 / std::max(elements, 1.0));
+        output.backward(error.difference.to(output.scalar_type()));
+    });
+    return sum / std::max(elements, 1.0);
+}
+
+double TuningLoop::gradients_with_retry(const std::vector<int64_t>& samples)
+{
+    while (true) {
+        try {
+            return gradients(samples);
+        } catch (const c10::OutOfMemoryError&) {
+            if (micro_batch_ == 1) {
+                fail(ErrorCode::OutOfMemory, "the device has too little memory to tune one sample",
+                    {{"block", std::to_string(task_.block)}}, "use a smaller seqlen");
+            }
+        }
+        for (FusedWeight* weight : task_.weights) {
+            weight->tuned().clear_gradient();
+        }
+        micro_batch_ = (micro_batch_ + 1) / 2;
+        context_.events.warn("smaller_batch",
+            "Out of device memory: " + std::to_string(micro_batch_)
+                + " samples at a time from here on, with the gradients added up.");
+    }
+}
+
+void TuningLoop::check_finite(double loss, int64_t iteration) const
+{
+    if (!std::isfinite(loss)) {
+        fail(ErrorCode::NumericFailure, "the loss is not finite",
+            {{"block", std::to_string(task_.block)}, {"step", std::to_string(iteration)}},
+            "the original block may overflow on this calibration text; try another element type");
+    }
+}
+
+void TuningLoop::step(int64_t iteration)
+{
+    for (std::size_t i = 0; i < task_.weights.size(); ++i) {
+        task_.weights[i]->tuned().step(schedules_[i].at(iteration));
+    }
+}
+
+void TuningLoop::report(int64_t iteration, double loss)
+{
+    lowest_batch_loss_ = std::min(lowest_batch_loss_, loss);
+    const double lr = schedules_.empty() ? 0 : schedules_.front().at(iteration).rounding;
+    context_.events.emit(IterationDone{task_.block, iteration, loss, lowest_batch_loss_, lr});
+}
+
+void TuningLoop::check_holdout(int64_t steps_done)
+{
+    const int64_t interval = std::max<int64_t>(1, recipe_.iters / kHoldoutChecks);
+    const bool is_due = steps_done % interval == 0 || steps_done == recipe_.iters;
+    if (selection_ == Selection::Holdout && is_due) {
+        TuningTask task = task_;
+        task.micro_batch = micro_batch_;
+        const double loss = measure_loss(task, held_out_);
+        check_finite(loss, steps_done);
+        best_.offer(loss, steps_done, task_.weights);
+    }
+}
+
+bool TuningLoop::has_stalled(int64_t iteration) const
+{
+    return selection_ != Selection::Last && recipe_.dynamic_max_gap > 0
+        && iteration - best_.iteration() >= recipe_.dynamic_max_gap;
+}
+
+TuningOutcome TuningLoop::run()
+{
+    const int64_t samples = task_.inputs.size(0) - task_.holdout;
+    BITSMITH_ASSERT(samples > 0);
+    BatchSampler sampler(context_.random("batches", static_cast<uint64_t>(task_.block)), samples,
+        std::min(samples, task_.global_batch));
+    TuningOutcome outcome;
+    check_holdout(0);
+    for (int64_t i = 0; i < recipe_.iters; ++i) {
+        context_.checkpoint();
+        const std::vector<int64_t> batch = sampler.next();
+        const double loss = gradients_with_retry(batch);
+        check_finite(loss, i);
+        if (i == 0) {
+            outcome.loss_start = loss;
+            outcome.first_batch = batch;
+        }
+        if (selection_ == Selection::Minibatch) {
+            best_.offer(loss, i, task_.weights);
+        }
+        report(i, loss);
+        if (has_stalled(i)) {
+            break;
+        }
+        step(i);
+        outcome.iterations = i + 1;
+        check_holdout(i + 1);
+    }
+    outcome.best_iteration = outcome.iterations;
+    if (selection_ != Selection::Last) {
+        best_.restore(task_.weights);
+        outcome.best_iteration = best_.iteration();
+    }
+    return outcome;
+}
+
+} // namespace
+
+TuningOutcome run_tuning(RunContext& context, const TuningTask& task, const Recipe& recipe)
+{
+    return TuningLoop(context, task, recipe).run();
+}
+
+double measure_loss(const TuningTask& task, const std::vector<int64_t>& samples)
+{
+    const at::NoGradGuard no_grad;
+    double sum = 0, elements = 1;
+    const double positions = counted_positions(task, samples);
+    over_micro_batches(samples, task.micro_batch, [&](std::span<const int64_t> numbers) {
+        const MicroBatch batch(task, numbers);
+        const at::Tensor output = task.forward(batch.hidden);
+        elements = positions * static_cast<double>(output.size(-1));
+        sum += SquaredError(output, batch.target, batch.mask).sum;
+    });
+    return sum / std::max(elements, 1.0);
+}
+
+} // namespace bitsmith::tune

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The optimisation loop shared by blocks and by layers outside the blocks.
+// Source: AutoRound (arXiv 2309.05516); algorithm.md 1.10-1.12.
+#pragma once
+
+#include "base/context.h"
+#include "tune/fused_weight.h"
+
+#include <bitsmith/recipe.h>
+
+#include <c10/core/Device.h>
+
+#include <functional>
+#include <vector>
+
+namespace bitsmith::tune {
+
+/// What is tuned, on what. The hooks of `weights` are set by the caller for the time of the run.
+struct TuningTask
+{
+    int64_t block = -1; ///< in events and errors; -1 outside the blocks
+    std::vector<FusedWeight*> weights;
+    /// hidden [n, tokens, hidden] on `device` -> output [n, tokens, width]. Called with and without
+    /// gradients.
+    std::function<at::Tensor(const at::Tensor& hidden)> forward;
+    /// Sample numbers (int64 [n], CPU) -> output of the original on its own inputs.
+    std::function<at::Tensor(const at::Tensor& samples)> target;
+    at::Tensor inputs; ///< [samples, tokens, hidden] on any device
+    at::Tensor mask; ///< bool [samples, tokens] or undefined
+    int64_t holdout = 0; ///< the last samples, not tuned on
+    int64_t micro_batch = 1; ///< samples per forward
+    int64_t global_batch = 1; ///< samples per step; lowered to the number of tuning samples
+    c10::Device device = c10::kCPU;
+};
+
+struct TuningOutcome
+{
+    double loss_start = 0; ///< on the samples of the first step, before it
+    std::vector<int64_t> first_batch; ///< these samples
+    int64_t iterations = 0; ///< steps done
+    int64_t best_iteration = 0; ///< steps done in the state that is kept
+};
+
+/// Leaves the state that the recipe's selection keeps in `task.weights`. Emits IterationDone and
+/// reaches a checkpoint every step. best_loss of the event is the lowest loss of a mini-batch.
+///
+/// Losses are means over the elements that count, comparable with each other whatever the mask and
+/// the accumulation. Selection:
+/// - Last: the state after the last step.
+/// - Minibatch: the state whose own batch had the lowest loss, as in the reference.
+/// - Holdout: about every tenth of the steps, and before the first, the loss on the held-out
+/// samples
+///   is taken; the lowest wins. Without held-out samples this is Last.
+/// dynamic_max_gap ends the loop for Minibatch and Holdout.
+///
+/// Out of device memory: halves micro_batch, with a Warning, and tries the step again.
+/// Throws NumericFailure with block and step when a loss is not finite.
+TuningOutcome run_tuning(RunContext& context, const TuningTask& task, const Recipe& recipe);
+
+/// Mean squared error of the present state on `samples`, without gradients.
+double measure_loss(const TuningTask& task, const std::vector<int64_t>& samples);
+
+} // namespace bitsmith::tune
