@@ -5,6 +5,7 @@
 #include "calib/prompt_table.h"
 #include "calib/text_source.h"
 #include "calib/windows.h"
+#include "source/model_source.h"
 #include "tensor/safetensors_reader.h"
 
 #include <bitsmith/error.h>

@@ -3,13 +3,16 @@
 #pragma once
 
 #include "base/context.h"
-#include "source/model_source.h"
 
 #include <bitsmith/job_spec.h>
 
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+
+namespace bitsmith::source {
+struct ModelSource;
+}
 
 namespace bitsmith::calib {
 

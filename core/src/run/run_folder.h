@@ -15,6 +15,7 @@
 #include "quant/codec.h"
 #include "tune/block_tuner.h"
 
+#include <bitsmith/model_info.h>
 #include <bitsmith/run_reader.h>
 
 namespace bitsmith {
