@@ -4,7 +4,8 @@
 #include "export/auto_round.h"
 #include "export/auto_round_layout.h"
 #include "source/auto_round_source.h"
-#include "source/checkpoint.h"
+#include "source/hf_weights.h"
+#include "source/model_source.h"
 #include "tensor/dtype.h"
 
 #include <ATen/ATen.h>
@@ -86,7 +87,7 @@ std::vector<std::string> AutoRoundExporter::verify(
 {
     Findings findings;
     try {
-        const auto stored = source::open_checkpoint(folder);
+        const auto stored = source::open_hf_weights(folder).tensors;
         const auto decoded = source::open_auto_round(quantization_of(folder), stored);
         if (input == nullptr) {
             // Opening as a model checks every tensor that the configuration implies, by shape.

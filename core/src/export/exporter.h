@@ -68,4 +68,7 @@ const Exporter& exporter_of(const std::filesystem::path& exported);
 ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter& exporter,
     const ExportInput& input, const std::filesystem::path& target);
 
+/// Report of an export that lies at `target` already, for a resumed run.
+ExportReport describe_export(const Exporter& exporter, const std::filesystem::path& target);
+
 } // namespace bitsmith::exporting

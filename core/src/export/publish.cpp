@@ -176,4 +176,10 @@ ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter&
     return {std::string(exporter.id()), wanted.string(), bytes};
 }
 
+ExportReport describe_export(const Exporter& exporter, const fs::path& target)
+{
+    const fs::path folder = resolved(target);
+    return {std::string(exporter.id()), folder.string(), bytes_below(folder)};
+}
+
 } // namespace bitsmith::exporting

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/gguf/blocks.h"
+
+#include "base/text.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+namespace bitsmith::exporting {
+
+namespace {
+
+using tensor::GgufType;
+
+constexpr int64_t kBlock = 32;
+constexpr int64_t kHalf = kBlock / 2;
+constexpr int64_t kCenter8 = 128; ///< zero point of symmetric 8-bit codes
+
+/// What an encoder of one block reads.
+struct BlockInput
+{
+    const uint8_t* codes; ///< 32
+    uint16_t scale; ///< fp16 bits
+    uint16_t minimum; ///< fp16 bits, for types that have one
+};
+
+void put_half(uint8_t* out, uint16_t bits)
+{
+    out[0] = static_cast<uint8_t>(bits & 0xFFU);
+    out[1] = static_cast<uint8_t>(bits >> 8U);
+}
+
+/// Byte j: element j in the low nibble, element j + 16 in the high one.
+void put_nibbles(uint8_t* out, const uint8_t* codes)
+{
+    for (int64_t j = 0; j < kHalf; ++j) {
+        out[j] = static_cast<uint8_t>(codes[j] | (codes[j + kHalf] << 4U));
+    }
+}
+
+void encode_q4_0(const BlockInput& block, uint8_t* out)
+{
+    put_half(out, block.scale);
+    put_nibbles(out + 2, block.codes);
+}
+
+void encode_q4_1(const BlockInput& block, uint8_t* out)
+{
+    put_half(out, block.scale);
+    put_half(out + 2, block.minimum);
+    put_nibbles(out + 4, block.codes);
+}
+
+void encode_q8_0(const BlockInput& block, uint8_t* out)
+{
+    put_half(out, block.scale);
+    for (int64_t j = 0; j < kBlock; ++j) {
+        out[2 + j] = static_cast<uint8_t>(block.codes[j] - kCenter8); // two's complement
+    }
+}
+
+using BlockEncoder = void (*)(const BlockInput&, uint8_t*);
+
+BlockEncoder encoder_of(GgufType type)
+{
+    switch (type) {
+    case GgufType::Q4_0:
+        return encode_q4_0;
+    case GgufType::Q4_1:
+        return encode_q4_1;
+    case GgufType::Q8_0:
+        return encode_q8_0;
+    default:
+        fail(ErrorCode::UnsupportedScheme, "codes cannot be written in this GGUF type",
+            {{"found", std::string(tensor::gguf_type(type).name)},
+                {"allowed", "Q4_0, Q4_1, Q8_0"}});
+    }
+}
+
+/// [rows, groups] -> [rows, blocks]: a group of several blocks repeats its value, the last one may be
+/// shorter.
+at::Tensor per_block(const at::Tensor& values, const quant::QuantizedWeight& weight)
+{
+    const int64_t rows = weight.rows(), blocks = weight.columns() / kBlock;
+    if (values.scalar_type() != at::kHalf || !at::isfinite(values).all().item<bool>()) {
+        fail(ErrorCode::NumericFailure, "scales or minima are not finite 16-bit numbers", {},
+            "Keep this layer at 16 bits.");
+    }
+    const at::Tensor table = values.to(at::kCPU).reshape({rows, -1});
+    const int64_t repeat = quant::group_width(weight.scheme, weight.columns()) / kBlock;
+    if (repeat < 1 || (blocks + repeat - 1) / repeat != table.size(1)) {
+        fail(ErrorCode::ShapeMismatch, "groups do not fit GGUF blocks",
+            {{"found", concat(table.size(1), " groups")}, {"allowed", concat(blocks, " blocks")}});
+    }
+    return table.repeat_interleave(repeat, 1).narrow(1, 0, blocks).contiguous();
+}
+
+const uint16_t* half_bits(const at::Tensor& values)
+{
+    return reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::Half>());
+}
+
+void check_zero_points(const quant::QuantizedWeight& weight, GgufType type)
+{
+    const int64_t center = type == GgufType::Q4_0 ? 8 : kCenter8;
+    if (weight.zeros.scalar_type() != at::kByte || !weight.zeros.eq(center).all().item<bool>()) {
+        fail(ErrorCode::UnsupportedScheme, "this GGUF type has no zero points",
+            {{"type", std::string(tensor::gguf_type(type).name)}});
+    }
+}
+
+/// fp32 rows of whole blocks -> codes around 128 with scales, as a weight to be encoded.
+quant::QuantizedWeight round_to_q8(const at::Tensor& values)
+{
+    const int64_t columns = values.size(-1);
+    const at::Tensor blocks
+        = values.reshape({-1, columns / kBlock, kBlock}).to(at::kFloat);
+    const at::Tensor scales = blocks.abs().amax(-1).div(127).to(at::kHalf);
+    const at::Tensor divisor = scales.to(at::kFloat).unsqueeze(-1);
+    // A block whose scale underflows to zero is zero: there is nothing smaller to say.
+    const at::Tensor ratio
+        = at::where(divisor == 0, at::zeros({}, at::kFloat), blocks / divisor);
+    quant::QuantizedWeight weight;
+    weight.scheme.bits = 8;
+    weight.scheme.group_size = kBlock;
+    weight.codes = ratio.round().clamp(-127, 127).add(kCenter8).to(at::kByte)
+                       .reshape({-1, columns});
+    weight.scales = scales;
+    weight.zeros = at::full_like(scales, kCenter8, at::kByte);
+    return weight;
+}
+
+at::Tensor bytes_of(const at::Tensor& values)
+{
+    return values.contiguous().view({-1}).view(at::kByte);
+}
+
+} // namespace
+
+std::optional<GgufType> gguf_type_of(const Scheme& scheme)
+{
+    const bool whole_blocks
+        = scheme.group_size == kGroupPerRow || (scheme.group_size > 0 && scheme.group_size % kBlock == 0);
+    if (!scheme.is_quantized() || scheme.act_bits < 16 || !whole_blocks) {
+        return std::nullopt;
+    }
+    if (scheme.data_type == DataType::Int && scheme.sym) {
+        if (scheme.bits == 4) {
+            return GgufType::Q4_0;
+        }
+        if (scheme.bits == 8) {
+            return GgufType::Q8_0;
+        }
+    }
+    if (scheme.data_type == DataType::IntFloatZero && scheme.bits == 4) {
+        return GgufType::Q4_1;
+    }
+    return std::nullopt;
+}
+
+at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, GgufType type)
+{
+    const BlockEncoder encode = encoder_of(type);
+    const int64_t rows = weight.rows(), columns = weight.columns();
+    if (columns % kBlock != 0) {
+        fail(ErrorCode::ShapeMismatch, "rows do not hold whole GGUF blocks",
+            {{"found", std::to_string(columns)}, {"allowed", "multiples of 32"}});
+    }
+    const int64_t blocks = columns / kBlock;
+    if (type != GgufType::Q4_1) {
+        check_zero_points(weight, type);
+    }
+    const at::Tensor codes = weight.codes.to(at::kCPU).contiguous();
+    const at::Tensor scales = per_block(weight.scales, weight);
+    const at::Tensor minima
+        = type == GgufType::Q4_1 ? per_block(weight.zeros, weight) : scales;
+    const int64_t block_bytes = tensor::gguf_type(type).bytes;
+    at::Tensor out = at::empty({rows, blocks * block_bytes}, at::kByte);
+    const uint8_t* code = codes.const_data_ptr<uint8_t>();
+    const uint16_t* scale = half_bits(scales);
+    const uint16_t* minimum = half_bits(minima);
+    auto* bytes = out.mutable_data_ptr<uint8_t>();
+    at::parallel_for(0, rows * blocks, 4096, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+            encode({code + b * kBlock, scale[b], minimum[b]}, bytes + b * block_bytes);
+        }
+    });
+    return out;
+}
+
+at::Tensor encode_gguf_plain(const at::Tensor& values, GgufType type)
+{
+    const at::Tensor source = values.to(at::kCPU).contiguous();
+    switch (type) {
+    case GgufType::F32:
+        return bytes_of(source.to(at::kFloat));
+    case GgufType::BF16:
+        return bytes_of(source.to(at::kBFloat16));
+    case GgufType::F16: {
+        const at::Tensor half = source.to(at::kHalf);
+        if (!at::isfinite(half).all().item<bool>()) {
+            fail(ErrorCode::NumericFailure, "a value exceeds the range of 16-bit numbers", {},
+                "Write the file with bf16 instead (scheme gguf:bf16).");
+        }
+        return bytes_of(half);
+    }
+    case GgufType::Q8_0:
+        return encode_gguf_layer(round_to_q8(source), type).view({-1});
+    default:
+        fail(ErrorCode::Internal, "plain tensors are not written in this GGUF type");
+    }
+}
+
+} // namespace bitsmith::exporting

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/gguf/gguf_exporter.h"
+
+#include "base/text.h"
+#include "export/config_writer.h"
+#include "export/gguf/blocks.h"
+#include "export/gguf/metadata.h"
+#include "export/gguf/tensor_plan.h"
+#include "export/gguf/vocabulary.h"
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::exporting {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t kOtherFilesBytes = 1LL << 20;
+
+std::map<std::string, std::string> files_by_name(const source::ModelSource& model)
+{
+    std::map<std::string, std::string> files;
+    for (const source::SideFile& side : model.side_files) {
+        files.emplace(side.name, side.bytes);
+    }
+    return files;
+}
+
+int64_t embedding_rows(const GgufFilePlan& plan)
+{
+    for (const GgufTensorPlan& tensor : plan.tensors) {
+        if (tensor.header.name == "token_embd.weight") {
+            return tensor.header.shape.front();
+        }
+    }
+    fail(ErrorCode::MissingTensor, "the model has no token embedding",
+        {{"tensor", "token_embd.weight"}});
+}
+
+GgufFields all_fields(const ExportInput& input, const GgufFilePlan& plan)
+{
+    GgufFields fields;
+    add_model_fields(fields, input, plan);
+    const std::map<std::string, std::string> files = files_by_name(input.model);
+    const auto encode = [&input](const std::string& text) {
+        const std::vector<int32_t> ids = input.model.load_text().tokenizer.encode(text, true);
+        return std::vector<int64_t>(ids.begin(), ids.end());
+    };
+    add_vocabulary(fields, {files, input.model.config, embedding_rows(plan), encode});
+    return fields;
+}
+
+std::string how_to_load(const std::string& file)
+{
+    return concat("With llama.cpp:\n\n```\nllama-cli -m ", file, "\n```");
+}
+
+std::span<const std::byte> bytes_of(const at::Tensor& bytes)
+{
+    return std::as_bytes(std::span(
+        bytes.const_data_ptr<uint8_t>(), static_cast<std::size_t>(bytes.numel())));
+}
+
+} // namespace
+
+FormatInfo GgufExporter::info() const
+{
+    return {"gguf", "GGUF (llama.cpp, Ollama, LM Studio)",
+        "gguf:f16, gguf:bf16, gguf:q8_0, gguf:q4_0, gguf:q4_1; symmetric integer weights of 4 or 8 "
+        "bits in groups of 32, 64, 96 ... or one per row",
+        "folder with one .gguf file: weights, tokenizer and chat template"};
+}
+
+std::string GgufExporter::refusal(const Scheme& scheme) const
+{
+    if (!scheme.is_quantized() || gguf_type_of(scheme)) {
+        return {};
+    }
+    return "GGUF holds symmetric weights of 4 bits (Q4_0) or 8 bits (Q8_0) and 4 bits with a minimum "
+           "(Q4_1), in groups of whole blocks of 32 columns";
+}
+
+std::string GgufExporter::model_refusal(const ModelInfo& model) const
+{
+    if (gguf_family_of(model.model_type) == nullptr) {
+        return concat("GGUF files are not written for models of type '", model.model_type, "'");
+    }
+    if (!model.tokenizer.empty() && model.tokenizer != "BPE") {
+        return concat(
+            "GGUF vocabularies are not written from tokenizers of kind '", model.tokenizer, "'");
+    }
+    return model.tokenizer.empty() ? "a GGUF file needs the model's tokenizer, which was not found"
+                                   : "";
+}
+
+bool GgufExporter::recognizes(const fs::path& exported) const
+{
+    if (fs::is_regular_file(exported)) {
+        return exported.extension() == ".gguf";
+    }
+    if (!fs::is_directory(exported) || fs::exists(exported / "config.json")) {
+        return false;
+    }
+    return std::any_of(fs::directory_iterator(exported), fs::directory_iterator(),
+        [](const fs::directory_entry& entry) { return entry.path().extension() == ".gguf"; });
+}
+
+int64_t GgufExporter::estimate_bytes(const ExportInput& input) const
+{
+    int64_t bytes = kOtherFilesBytes;
+    for (const GgufTensorHeader& tensor : gguf_file_plan(input).headers()) {
+        bytes += tensor.bytes() + kGgufAlignment + 128; // and its line in the header
+    }
+    for (const source::SideFile& side : input.model.side_files) {
+        bytes += 2 * static_cast<int64_t>(side.bytes.size()); // the vocabulary with its lengths
+    }
+    return bytes;
+}
+
+std::vector<std::string> GgufExporter::notes(const ExportInput& input) const
+{
+    const GgufFilePlan plan = gguf_file_plan(input);
+    std::vector<std::string> notes = model_field_notes(input, plan);
+    for (const GgufTensorPlan& tensor : plan.tensors) {
+        if (tensor.layer.empty() && tensor.header.type == tensor::GgufType::Q8_0) {
+            notes.push_back(concat(tensor.header.name,
+                " is rounded to Q8_0, as llama.cpp rounds it in such files (there to Q6_K)."));
+        }
+    }
+    const auto narrowed = static_cast<int64_t>(std::count_if(plan.tensors.begin(),
+        plan.tensors.end(), [&plan](const GgufTensorPlan& tensor) {
+            const auto& names = plan.narrowed;
+            return tensor.header.type != tensor::GgufType::Q8_0
+                && std::find(names.begin(), names.end(), tensor.header.name) != names.end();
+        }));
+    if (narrowed > 0) {
+        notes.push_back(concat(narrowed, " matrices that the model stores in 32 bits are written in "
+                                         "16 bits."));
+    }
+    return notes;
+}
+
+void GgufExporter::write(RunContext& context, FileSystem& fs, const ExportInput& input,
+    const fs::path& folder) const
+{
+    const GgufFilePlan plan = gguf_file_plan(input);
+    const std::string name = gguf_file_name(input);
+    GgufWriter writer(fs, folder / name, all_fields(input, plan), plan.headers());
+    const auto total = static_cast<int64_t>(plan.tensors.size());
+    for (int64_t i = 0; i < total; ++i) {
+        context.checkpoint();
+        const GgufTensorPlan& tensor = plan.tensors[static_cast<std::size_t>(i)];
+        const at::Tensor bytes = gguf_tensor_bytes(input, tensor);
+        writer.write(tensor.header.name, bytes_of(bytes));
+        context.events.emit(StageProgress{Stage::Export, i + 1, total, "tensors"});
+    }
+    writer.finish();
+    write_text(fs, folder / "README.md", model_card(input, *this, {"gguf", how_to_load(name)}));
+}
+
+std::string gguf_file_name(const ExportInput& input)
+{
+    const tensor::GgufType base = gguf_file_plan(input).base;
+    return concat(model_name(input.model), "-", tensor::gguf_type(base).name, ".gguf");
+}
+
+} // namespace bitsmith::exporting

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Re-opening of a GGUF export.
+#include "base/text.h"
+#include "export/gguf/gguf_exporter.h"
+#include "export/gguf/tensor_plan.h"
+#include "source/gguf_tensors.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+namespace bitsmith::exporting {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Findings = std::vector<std::string>;
+
+bool is_complete_vocabulary(const source::GgufParts& parts, Findings& findings)
+{
+    const auto tokens = parts.metadata().texts("tokenizer.ggml.tokens");
+    const tensor::GgufTensor* embedding = parts.find("token_embd.weight");
+    if (embedding == nullptr) {
+        findings.emplace_back("tensor token_embd.weight is missing");
+    } else if (!tokens) {
+        findings.emplace_back("the file has no vocabulary");
+    } else if (static_cast<int64_t>(tokens->size()) != embedding->shape.front()) {
+        findings.push_back(concat("the vocabulary has ", tokens->size(), " tokens, the embedding ",
+            embedding->shape.front(), " rows"));
+    }
+    return findings.empty();
+}
+
+/// Every block has every tensor of its architecture, which llama.cpp insists on.
+void check_blocks(
+    const source::GgufParts& parts, const source::GgufFamily& family, Findings& findings)
+{
+    const auto blocks
+        = parts.metadata().integer(concat(family.arch, ".block_count")).value_or(0);
+    for (int64_t block = 0; block < blocks; ++block) {
+        for (const source::GgufRule& rule : family.block) {
+            const std::string name = concat("blk.", block, ".", rule.gguf, ".weight");
+            if (parts.find(name) == nullptr) {
+                findings.push_back(concat("tensor ", name, " is missing"));
+            }
+        }
+    }
+    if (blocks < 1) {
+        findings.emplace_back("the file names no blocks");
+    }
+    if (parts.find("output_norm.weight") == nullptr) {
+        findings.emplace_back("tensor output_norm.weight is missing");
+    }
+}
+
+/// Same tensors in the same order, byte for byte what model and plan give.
+void check_bytes(const source::GgufParts& parts, const ExportInput& input,
+    const GgufFilePlan& plan, Findings& findings)
+{
+    if (parts.tensors().size() != plan.tensors.size()) {
+        findings.push_back(concat("the file holds ", parts.tensors().size(),
+            " tensors instead of ", plan.tensors.size()));
+    }
+    for (const GgufTensorPlan& planned : plan.tensors) {
+        const auto found = parts.tensors().find(planned.header.name);
+        if (found == parts.tensors().end()) {
+            findings.push_back(concat("tensor ", planned.header.name, " is missing"));
+            continue;
+        }
+        const source::GgufLocation& stored = found->second;
+        const std::span<const std::byte> bytes = stored.part->data(*stored.tensor);
+        const at::Tensor expected = gguf_tensor_bytes(input, planned);
+        const bool same = stored.tensor->shape == planned.header.shape
+            && stored.tensor->type->type == planned.header.type
+            && static_cast<int64_t>(bytes.size()) == expected.numel()
+            && std::memcmp(bytes.data(), expected.const_data_ptr<uint8_t>(), bytes.size()) == 0;
+        if (!same) {
+            findings.push_back(concat("tensor ", planned.header.name, " differs from the run"));
+        }
+    }
+}
+
+/// Read as a model, every quantized layer has the values that were tuned.
+void check_values(const tensor::TensorSource& decoded, const ExportInput& input,
+    const GgufFilePlan& plan, Findings& findings)
+{
+    for (const GgufTensorPlan& planned : plan.tensors) {
+        if (planned.layer.empty()) {
+            continue;
+        }
+        const quant::QuantizedWeight weight = input.layers.load(planned.layer);
+        const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
+        const std::string stem = input.model.spec.model_names.block;
+        // The reader names tensors by the plain layout, whatever prefix the source had.
+        const std::size_t layers = planned.layer.find("layers.");
+        const std::string name = stem.starts_with("model.layers.") || layers == std::string::npos
+            ? planned.source
+            : concat("model.", planned.source.substr(layers));
+        if (!at::equal(decoded.load(name), expected)) {
+            findings.push_back(
+                concat("layer ", planned.layer, " does not decode to its tuned values"));
+        }
+    }
+}
+
+} // namespace
+
+fs::path gguf_file_in(const fs::path& exported)
+{
+    if (fs::is_regular_file(exported)) {
+        return exported;
+    }
+    std::vector<fs::path> found;
+    if (fs::is_directory(exported)) {
+        for (const auto& entry : fs::directory_iterator(exported)) {
+            if (entry.is_regular_file() && entry.path().extension() == ".gguf") {
+                found.push_back(entry.path());
+            }
+        }
+    }
+    if (found.empty()) {
+        fail(ErrorCode::FileNotFound, "no GGUF file here", {{"file", exported.string()}});
+    }
+    if (found.size() > 1) {
+        fail(ErrorCode::FileCorrupt, "several GGUF files where one was written",
+            {{"file", exported.string()}, {"found", std::to_string(found.size())}});
+    }
+    return found.front();
+}
+
+std::vector<std::string> GgufExporter::verify(
+    const fs::path& exported, const ExportInput* input) const
+{
+    Findings findings;
+    try {
+        const auto parts = source::GgufParts::open(gguf_file_in(exported));
+        const source::GgufFamily& family = source::gguf_family_for(parts->metadata());
+        const source::GgufTensors decoded(parts, family);
+        if (!is_complete_vocabulary(*parts, findings)) {
+            return findings;
+        }
+        check_blocks(*parts, family, findings);
+        if (input != nullptr && findings.empty()) {
+            const GgufFilePlan plan = gguf_file_plan(*input);
+            check_bytes(*parts, *input, plan, findings);
+            check_values(decoded, *input, plan, findings);
+        }
+    } catch (const Error& error) {
+        findings.emplace_back(error.what());
+    }
+    return findings;
+}
+
+} // namespace bitsmith::exporting

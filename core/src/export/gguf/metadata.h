@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Key-value pairs that describe the model: general.* and the architecture's own (formats.md 6.4).
+#pragma once
+
+#include "export/gguf/tensor_plan.h"
+#include "export/gguf/writer.h"
+
+namespace bitsmith::exporting {
+
+/// Throws UnsupportedModel when the model's arithmetic differs from what llama.cpp computes for the
+/// architecture and no key can say so: attention scale, activation, pattern of windows, rotary
+/// scaling.
+void add_model_fields(GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan);
+
+/// llama.cpp's number for a file whose layers are mostly of this type (formats.md 6.3).
+uint32_t gguf_file_type(tensor::GgufType type);
+
+/// "135M", "1.2B".
+std::string size_label(int64_t parameters);
+
+/// Differences that a reader must know and no key can express, one sentence each.
+std::vector<std::string> model_field_notes(const ExportInput& input, const GgufFilePlan& plan);
+
+} // namespace bitsmith::exporting

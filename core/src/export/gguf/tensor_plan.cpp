@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/gguf/tensor_plan.h"
+
+#include "base/text.h"
+#include "export/gguf/blocks.h"
+#include "export/gguf/transforms.h"
+#include "tensor/dtype.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+namespace bitsmith::exporting {
+
+namespace {
+
+using source::GgufRole;
+using source::GgufRule;
+using tensor::GgufType;
+
+constexpr int64_t kBlock = 32;
+
+/// A tensor of the model in the words of the table.
+struct Placed
+{
+    std::string gguf; ///< with ".weight" or ".bias"
+    GgufRole role = GgufRole::Plain;
+};
+
+/// Buffers that are derived from the configuration, not weights.
+bool is_buffer(std::string_view name)
+{
+    return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn.masked_bias");
+}
+
+/// "model.layers.{i}." -> "model.", and "language_model.model.layers.{i}." -> the same words that
+/// the table uses.
+class Names
+{
+public:
+    Names(const source::ModelSource& model, const source::GgufFamily& family)
+        : family_(family)
+    {
+        const std::string& block = model.spec.model_names.block;
+        block_ = block.substr(0, block.find("{i}"));
+        const std::size_t layers = block_.rfind("layers.");
+        stem_ = layers == std::string::npos ? block_ : block_.substr(0, layers);
+    }
+
+    std::optional<Placed> place(const std::string& name) const
+    {
+        const std::size_t dot = name.rfind('.');
+        const std::string ending = dot == std::string::npos ? "" : name.substr(dot);
+        if (ending != ".weight" && ending != ".bias") {
+            return std::nullopt;
+        }
+        const std::string module = name.substr(0, dot);
+        for (const GgufRule& rule :
+            {source::kGgufEmbedding, source::kGgufFinalNorm, source::kGgufHead}) {
+            if (module == rule.hf || module == in_this_model(rule.hf)) {
+                return Placed{concat(rule.gguf, ending), rule.role};
+            }
+        }
+        return place_in_block(module, ending);
+    }
+
+private:
+    std::string in_this_model(std::string_view name) const
+    {
+        constexpr std::string_view table_stem = "model.";
+        return name.starts_with(table_stem) ? stem_ + std::string(name.substr(table_stem.size()))
+                                            : std::string(name);
+    }
+    std::optional<Placed> place_in_block(const std::string& module, const std::string& ending) const
+    {
+        if (!module.starts_with(block_)) {
+            return std::nullopt;
+        }
+        const std::string rest = module.substr(block_.size());
+        const std::size_t dot = rest.find('.');
+        const std::string index = rest.substr(0, dot);
+        const bool is_number = !index.empty()
+            && index.find_first_not_of("0123456789") == std::string::npos;
+        if (dot == std::string::npos || !is_number) {
+            return std::nullopt;
+        }
+        for (const GgufRule& rule : family_.block) {
+            if (rest.substr(dot + 1) == rule.hf) {
+                return Placed{concat("blk.", index, ".", rule.gguf, ending), rule.role};
+            }
+        }
+        return std::nullopt;
+    }
+
+    const source::GgufFamily& family_;
+    std::string block_; ///< up to the number
+    std::string stem_;
+};
+
+/// Plain type of a matrix: what it is stored as where GGUF has it, else fp16.
+GgufType float_type_of(const tensor::TensorEntry& entry)
+{
+    return entry.dtype == "BF16" ? GgufType::BF16 : GgufType::F16;
+}
+
+GgufType explicit_float(const Plan& plan)
+{
+    for (const PlannedLayer& layer : plan.layers) {
+        if (layer.scheme.gguf_type == "bf16") {
+            return GgufType::BF16;
+        }
+        if (layer.scheme.gguf_type == "f16") {
+            return GgufType::F16;
+        }
+    }
+    return GgufType::F32; // none
+}
+
+/// Type of most quantized layers; without any, the plain type asked for or stored.
+GgufType base_type(const ExportInput& input)
+{
+    std::map<GgufType, int64_t> counts;
+    for (const PlannedLayer& layer : input.plan.layers) {
+        if (const auto type = gguf_type_of(layer.scheme)) {
+            counts[*type] += layer.rows * layer.columns;
+        }
+    }
+    const auto most = std::max_element(counts.begin(), counts.end(),
+        [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most != counts.end()) {
+        return most->first;
+    }
+    if (const GgufType wished = explicit_float(input.plan); wished != GgufType::F32) {
+        return wished;
+    }
+    const auto& entries = input.model.tensors->entries();
+    const auto matrix = std::find_if(entries.begin(), entries.end(),
+        [](const tensor::TensorEntry& entry) { return entry.shape.size() >= 2; });
+    return matrix == entries.end() ? GgufType::F16 : float_type_of(*matrix);
+}
+
+class Planner
+{
+public:
+    Planner(const ExportInput& input, const source::GgufFamily& family)
+        : input_(input)
+        , spec_(input.model.spec)
+        , names_(input.model, family)
+        , wished_float_(explicit_float(input.plan))
+    {
+        plan_.family = &family;
+        plan_.base = base_type(input);
+    }
+
+    GgufFilePlan build()
+    {
+        for (const tensor::TensorEntry& entry : input_.model.tensors->entries()) {
+            add(entry);
+        }
+        add_rotary_factors();
+        require_unique();
+        return std::move(plan_);
+    }
+
+private:
+    void add(const tensor::TensorEntry& entry)
+    {
+        if (is_buffer(entry.name)) {
+            plan_.skipped.push_back(entry.name);
+            return;
+        }
+        const auto placed = names_.place(entry.name);
+        if (!placed || placed->role == GgufRole::Experts) {
+            fail(ErrorCode::UnsupportedModel, "GGUF has no place for a tensor of this model",
+                {{"tensor", entry.name}, {"architecture", std::string(plan_.family->arch)}});
+        }
+        if (spec_.is_tied && placed->gguf == "output.weight") {
+            plan_.skipped.push_back(entry.name); // llama.cpp takes token_embd for both
+            return;
+        }
+        GgufTensorPlan tensor;
+        tensor.header = {placed->gguf, entry.shape, GgufType::F32};
+        tensor.source = entry.name;
+        tensor.plus_one = placed->role == GgufRole::Norm && plan_.family->one_plus_norms;
+        if (plan_.family->permuted_rotary && !spec_.blocks.empty()) {
+            const model::AttentionSpec& attention = spec_.blocks.front().attention;
+            tensor.rotary_heads = placed->role == GgufRole::Query ? attention.n_heads
+                : placed->role == GgufRole::Key                  ? attention.n_kv_heads
+                                                                 : 0;
+        }
+        choose_type(tensor, entry, placed->role);
+        tensor.header.bytes(); // throws when rows do not hold whole blocks
+        plan_.tensors.push_back(std::move(tensor));
+    }
+
+    void choose_type(GgufTensorPlan& tensor, const tensor::TensorEntry& entry, GgufRole role)
+    {
+        // Vectors, norms and biases are always F32 (formats.md 6.8).
+        if (entry.shape.size() < 2 || role == GgufRole::Norm || !entry.name.ends_with(".weight")) {
+            return;
+        }
+        const std::string layer = entry.name.substr(0, entry.name.size() - 7);
+        const PlannedLayer* planned = input_.plan.find(layer);
+        if (planned != nullptr && planned->scheme.is_quantized()) {
+            const auto type = gguf_type_of(planned->scheme);
+            if (!type) {
+                fail(ErrorCode::UnsupportedScheme, "no GGUF type holds this scheme exactly",
+                    {{"layer", layer}, {"scheme", scheme_name(planned->scheme)}});
+            }
+            tensor.header.type = *type;
+            tensor.layer = layer;
+            return;
+        }
+        tensor.header.type = wished_float_ != GgufType::F32 ? wished_float_ : float_type_of(entry);
+        const bool is_table = tensor.header.name == "token_embd.weight"
+            || tensor.header.name == "output.weight";
+        const bool quantized_file = tensor::gguf_type(plan_.base).block > 1;
+        if (is_table && quantized_file && entry.shape.back() % kBlock == 0) {
+            tensor.header.type = GgufType::Q8_0;
+            plan_.narrowed.push_back(tensor.header.name);
+        } else if (entry.dtype == "F32") {
+            plan_.narrowed.push_back(tensor.header.name);
+        }
+    }
+
+    void add_rotary_factors()
+    {
+        if (spec_.blocks.empty()) {
+            return;
+        }
+        const model::AttentionSpec& attention = spec_.blocks.front().attention;
+        const model::RotarySpec& rotary = attention.rotary;
+        const auto count = [](const std::vector<double>& factors) {
+            return std::vector<int64_t>{static_cast<int64_t>(factors.size())};
+        };
+        if (rotary.kind == model::RotaryKind::Llama3) {
+            plan_.tensors.push_back(
+                {{"rope_freqs.weight", {attention.head_dim / 2}, GgufType::F32}, {}, {}, 0, false});
+        } else if (rotary.kind == model::RotaryKind::LongRope) {
+            plan_.tensors.push_back({{"rope_factors_long.weight", count(rotary.long_factor),
+                                         GgufType::F32},
+                {}, {}, 0, false});
+            plan_.tensors.push_back({{"rope_factors_short.weight", count(rotary.short_factor),
+                                         GgufType::F32},
+                {}, {}, 0, false});
+        }
+    }
+
+    void require_unique() const
+    {
+        std::set<std::string> seen;
+        for (const GgufTensorPlan& tensor : plan_.tensors) {
+            if (!seen.insert(tensor.header.name).second) {
+                fail(ErrorCode::UnsupportedModel, "two tensors of the model have one place in GGUF",
+                    {{"tensor", tensor.source}});
+            }
+        }
+    }
+
+    const ExportInput& input_;
+    const model::DecoderSpec& spec_;
+    Names names_;
+    GgufType wished_float_;
+    GgufFilePlan plan_;
+};
+
+at::Tensor computed_tensor(const ExportInput& input, const std::string& name)
+{
+    const model::AttentionSpec& attention = input.model.spec.blocks.front().attention;
+    if (name == "rope_freqs.weight") {
+        return llama3_divisors(attention.rotary, attention.head_dim);
+    }
+    const std::vector<double>& factors = name == "rope_factors_long.weight"
+        ? attention.rotary.long_factor
+        : attention.rotary.short_factor;
+    return at::tensor(factors, at::kDouble).to(at::kFloat);
+}
+
+} // namespace
+
+std::vector<GgufTensorHeader> GgufFilePlan::headers() const
+{
+    std::vector<GgufTensorHeader> headers;
+    headers.reserve(tensors.size());
+    for (const GgufTensorPlan& tensor : tensors) {
+        headers.push_back(tensor.header);
+    }
+    return headers;
+}
+
+const source::GgufFamily* gguf_family_of(std::string_view model_type)
+{
+    // Same decoder under another name.
+    const std::string_view wanted = model_type == "mistral" ? "llama"
+        : model_type == "gemma3"                           ? "gemma3_text"
+                                                           : model_type;
+    for (const source::GgufFamily& family : source::gguf_families()) {
+        if (family.model_type == wanted && !family.has_experts) {
+            return &family;
+        }
+    }
+    return nullptr;
+}
+
+GgufFilePlan gguf_file_plan(const ExportInput& input)
+{
+    const source::GgufFamily* family = gguf_family_of(input.model.spec.model_type);
+    if (family == nullptr) {
+        fail(ErrorCode::UnsupportedModel, "GGUF files are not written for this family",
+            {{"field", "model_type"}, {"found", input.model.spec.model_type}});
+    }
+    return Planner(input, *family).build();
+}
+
+at::Tensor gguf_tensor_bytes(const ExportInput& input, const GgufTensorPlan& tensor)
+{
+    const GgufType type = tensor.header.type;
+    if (tensor.source.empty()) {
+        return encode_gguf_plain(computed_tensor(input, tensor.header.name), type);
+    }
+    at::Tensor order;
+    if (tensor.rotary_heads > 0) {
+        order = rotary_row_order(tensor.header.shape.front(), tensor.rotary_heads);
+    }
+    if (!tensor.layer.empty()) {
+        const quant::QuantizedWeight weight = input.layers.load(tensor.layer);
+        return encode_gguf_layer(order.defined() ? with_rows(weight, order) : weight, type);
+    }
+    at::Tensor values = input.model.tensors->load(tensor.source);
+    if (order.defined()) {
+        values = values.index_select(0, order);
+    }
+    if (tensor.plus_one) {
+        values = values.to(at::kFloat) + 1;
+    }
+    return encode_gguf_plain(values, type);
+}
+
+} // namespace bitsmith::exporting
