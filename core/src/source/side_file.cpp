@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 14> kSkippedEndings = {".safetensors", ".
     ".index.json"};
 constexpr std::array<std::string_view, 7> kSkippedNames = {"config.json", "hf_quant_config.json",
     "recipe.yaml", "quantization_config.json", "quantize_config.json", "quant_config.json",
-    "job.bitsmith.json"};
+    "bitsmith.json"};
 
 bool is_skipped(const std::string& name)
 {

@@ -18,6 +18,8 @@ c10::Device to_device(std::string_view resolved);
 c10::ScalarType compute_type(const c10::Device& device);
 /// Sets LibTorch's thread count once; 0: all cores.
 void set_threads(int64_t threads);
+/// Bytes that this process holds on the device: of the process for the CPU, taken from the card by
+/// LibTorch's allocator for CUDA.
 int64_t device_bytes_used(const c10::Device& device);
 int64_t device_bytes_peak(const c10::Device& device);
 
