@@ -20,7 +20,7 @@ struct TextSide
     std::optional<ChatTemplate> chat_template;
     std::optional<int32_t> bos, eos, pad;
     std::vector<int32_t> eos_ids; ///< every id that ends a generation (generation_config.json)
-    bool adds_bos = false;        ///< encode(text, true) begins with bos
+    bool adds_bos = false; ///< encode(text, true) begins with bos
 };
 
 /// From files by name (tokenizer.json, tokenizer_config.json, special_tokens_map.json, chat_template.jinja,
