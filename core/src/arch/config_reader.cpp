@@ -50,8 +50,12 @@ std::string ConfigReader::shown(std::string_view field) const
     if (at->is_structured()) {
         return at->is_array() ? "a list" : "an object";
     }
-    const std::string text = at->dump(-1, ' ', false, Json::error_handler_t::replace);
-    return text.size() > kMaxShown ? text.substr(0, kMaxShown) + "..." : text;
+    std::string text = at->dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (text.size() > kMaxShown) {
+        text.resize(kMaxShown);
+        text += "...";
+    }
+    return text;
 }
 
 void ConfigReader::reject(std::string_view field, std::string_view allowed) const
