@@ -16,6 +16,11 @@ void apply_reference_mode(JobSpec& spec)
     spec.calibration.holdout = 0;
 }
 
+std::vector<std::pair<std::string, std::string>> list_fields_of(const JobSpec& spec)
+{
+    return list_fields(spec);
+}
+
 void set_field(JobSpec& spec, std::string_view path, std::string_view value)
 {
     if (path == "recipe.name" && value != "custom") {

@@ -99,10 +99,10 @@ std::string to_json(const JobSpec& spec)
     return document(spec, kJobSchemaVersion) + "\n";
 }
 
-JobSpec job_spec_from_json(std::string_view text, std::string_view origin)
+JobSpec job_spec_from_json(std::string_view text, std::string_view origin, const JobSpec& base)
 {
     const Json json = parse_json(text, origin);
-    JobSpec spec;
+    JobSpec spec = base;
     std::vector<FieldProblem> problems;
     if (json.is_object()) {
         check_version(json, kJobSchemaVersion, origin);
@@ -115,9 +115,9 @@ JobSpec job_spec_from_json(std::string_view text, std::string_view origin)
     return spec;
 }
 
-JobSpec read_job_spec(const std::filesystem::path& file)
+JobSpec read_job_spec(const std::filesystem::path& file, const JobSpec& base)
 {
-    return job_spec_from_json(read_text_file(file), file.string());
+    return job_spec_from_json(read_text_file(file), file.string(), base);
 }
 
 std::string to_json_line(const Event& event)

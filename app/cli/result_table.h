@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Results of commands as tables for people.
+#pragma once
+
+#include <bitsmith/check.h>
+#include <bitsmith/report.h>
+
+#include <ostream>
+
+namespace bitsmith::cli {
+
+/// Sizes, bits, quality, times, the layers with the largest error. `original_bytes` 0: unknown.
+void print_report(std::ostream& out, const Report& report, int64_t original_bytes);
+void print_eval(std::ostream& out, const EvalReport& report);
+/// Family, sizes, and the layers grouped by shape.
+void print_model(std::ostream& out, const ModelInfo& info);
+/// One line per finding, with the field and what it could be set to.
+void print_issues(std::ostream& out, const std::vector<Issue>& issues);
+/// What a job would do: bits, sizes, memory, and the schemes in use.
+void print_plan(std::ostream& out, const Plan& plan, const Estimate& estimate);
+
+} // namespace bitsmith::cli

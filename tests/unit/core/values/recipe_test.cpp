@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/test_main.h"
+
+#include <bitsmith/catalog.h>
+#include <bitsmith/error.h>
+#include <bitsmith/job_spec.h>
+
+#include <QtTest>
+
+using namespace bitsmith;
+
+class RecipeTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void findsEveryCataloguedRecipeByName();
+    void hasTheNumbersOfTheReference();
+    void namesTheNearestRecipeInErrors();
+    void referenceModeSetsEveryDifference();
+};
+
+void RecipeTest::findsEveryCataloguedRecipeByName()
+{
+    QCOMPARE(recipe_catalog().size(), std::size_t{6});
+    for (const RecipeInfo& info : recipe_catalog()) {
+        QVERIFY(named_recipe(info.recipe.name) == info.recipe);
+    }
+}
+
+void RecipeTest::hasTheNumbersOfTheReference()
+{
+    QVERIFY(named_recipe("default") == Recipe{});
+    const Recipe best = named_recipe("best");
+    QCOMPARE(best.iters, int64_t{1000});
+    QCOMPARE(best.nsamples, int64_t{512});
+    const Recipe light = named_recipe("light");
+    QCOMPARE(light.iters, int64_t{50});
+    QCOMPARE(light.lr.value(), 0.005);
+    const Recipe fast = named_recipe("fast");
+    QCOMPARE(fast.batch_size, int64_t{4});
+    QCOMPARE(fast.seqlen, int64_t{512});
+    QCOMPARE(named_recipe("rtn").nsamples, int64_t{0});
+    QCOMPARE(named_recipe("rtn").iters, int64_t{0});
+}
+
+void RecipeTest::namesTheNearestRecipeInErrors()
+{
+    try {
+        named_recipe("lihgt");
+        QFAIL("accepted");
+    } catch (const Error& error) {
+        QCOMPARE(error.code(), ErrorCode::InvalidSpec);
+        QVERIFY2(error.hint().find("light") != std::string::npos, error.what());
+    }
+}
+
+void RecipeTest::referenceModeSetsEveryDifference()
+{
+    JobSpec spec;
+    apply_reference_mode(spec);
+    QCOMPARE(spec.recipe.selection, Selection::Minibatch);
+    QCOMPARE(spec.calibration.packing, Packing::Filtered);
+    QCOMPARE(spec.calibration.prefix, CalibrationPrefix::None);
+    QCOMPARE(spec.calibration.holdout, 0.0);
+}
+
+BITSMITH_TEST(RecipeTest)
+#include "recipe_test.moc"
