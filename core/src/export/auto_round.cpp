@@ -137,7 +137,8 @@ Json auto_round_config(const ExportInput& input)
 FormatInfo AutoRoundExporter::info() const
 {
     return {"auto_round", "AutoRound (transformers, vLLM, SGLang)",
-        "integer weights of 2, 3, 4 or 8 bits, symmetric or asymmetric, any group size or one group "
+        "integer weights of 2, 3, 4 or 8 bits, symmetric or asymmetric, any group size or one "
+        "group "
         "per row",
         "folder: config.json, safetensors shards with packed layers, tokenizer and side files"};
 }
@@ -198,8 +199,9 @@ std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) cons
 {
     std::vector<std::string> notes;
     if (input.model.kind == "gguf") {
-        notes.push_back(concat("the source is a GGUF: tensors that are not quantized are written as ",
-            at::toString(float_type(input.model)), "."));
+        notes.push_back(
+            concat("the source is a GGUF: tensors that are not quantized are written as ",
+                at::toString(float_type(input.model)), "."));
     }
     const AutoRoundLayout layout = auto_round_layout(input);
     if (layout.unties_head) {
@@ -207,19 +209,20 @@ std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) cons
                            "embedding; the file holds both.");
     }
     if (layout.offset == tensor::ZeroOffset::Plain) {
-        notes.emplace_back("asymmetric layers use the packing 'auto_round', which transformers with "
-                           "the package auto-round reads and vLLM and SGLang do not.");
+        notes.emplace_back(
+            "asymmetric layers use the packing 'auto_round', which transformers with "
+            "the package auto-round reads and vLLM and SGLang do not.");
     }
     return notes;
 }
 
-void AutoRoundExporter::write(RunContext& context, FileSystem& fs, const ExportInput& input,
-    const fs::path& folder) const
+void AutoRoundExporter::write(
+    RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     const AutoRoundLayout layout = auto_round_layout(input);
     AutoRoundPacker packer(input, layout);
-    tensor::ShardedWriter writer(fs, folder, layout.entries(),
-        static_cast<int64_t>(input.spec.exports.max_shard_gb * 1e9));
+    tensor::ShardedWriter writer(
+        fs, folder, layout.entries(), static_cast<int64_t>(input.spec.exports.max_shard_gb * 1e9));
     const auto total = static_cast<int64_t>(layout.tensors.size());
     for (int64_t i = 0; i < total; ++i) {
         context.checkpoint();

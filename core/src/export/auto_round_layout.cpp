@@ -36,7 +36,8 @@ c10::ScalarType copied_type(const source::ModelSource& model, const tensor::Tens
 void check_shape(const PlannedLayer& layer)
 {
     if (layer.rows % 32 != 0 || layer.columns % 32 != 0) {
-        fail(ErrorCode::ShapeMismatch, "auto_round packs only layers whose sides are multiples of 32",
+        fail(ErrorCode::ShapeMismatch,
+            "auto_round packs only layers whose sides are multiples of 32",
             {{"layer", layer.name}, {"found", concat("[", layer.rows, ", ", layer.columns, "]")}},
             "Keep this layer at 16 bits.");
     }
@@ -51,8 +52,8 @@ void add_layer(AutoRoundLayout& layout, const PlannedLayer& layer)
         {layer.columns / 32 * bits, layer.rows}, at::kInt});
     layout.tensors.push_back({layer.name + ".qzeros", AutoRoundPart::Zeros, layer.name,
         {groups, layer.rows / 32 * bits}, at::kInt});
-    layout.tensors.push_back(
-        {layer.name + ".scales", AutoRoundPart::Scales, layer.name, {groups, layer.rows}, at::kHalf});
+    layout.tensors.push_back({layer.name + ".scales", AutoRoundPart::Scales, layer.name,
+        {groups, layer.rows}, at::kHalf});
 }
 
 } // namespace
@@ -103,8 +104,8 @@ AutoRoundLayout auto_round_layout(const ExportInput& input)
     // A tied head may be stored twice; quantizing it unties it all the same.
     layout.unties_head = layout.unties_head
         || (input.model.spec.is_tied
-            && std::any_of(input.plan.layers.begin(), input.plan.layers.end(),
-                [](const PlannedLayer& layer) {
+            && std::any_of(
+                input.plan.layers.begin(), input.plan.layers.end(), [](const PlannedLayer& layer) {
                     return layer.block_index < 0 && layer.scheme.is_quantized();
                 }));
     return layout;

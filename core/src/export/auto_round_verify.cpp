@@ -71,8 +71,7 @@ void check_values(const tensor::TensorSource& stored, const tensor::TensorSource
                     concat("layer ", tensor.source, " does not decode to its tuned values"));
             }
         } else if (tensor.part == AutoRoundPart::Copy || tensor.part == AutoRoundPart::Bias) {
-            const at::Tensor expected
-                = input.model.tensors->load(tensor.source).to(tensor.type);
+            const at::Tensor expected = input.model.tensors->load(tensor.source).to(tensor.type);
             if (!same_bytes(stored.load(tensor.name), expected)) {
                 findings.push_back(concat("tensor ", tensor.name, " differs from the source"));
             }

@@ -26,8 +26,8 @@ const std::set<std::string>& own_files()
 
 bool is_weight_file(const std::string& name)
 {
-    constexpr std::array<std::string_view, 7> endings
-        = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".index.json", ".ckpt"};
+    constexpr std::array<std::string_view, 7> endings = {
+        ".safetensors", ".bin", ".pth", ".pt", ".gguf", ".index.json", ".ckpt"};
     return std::any_of(endings.begin(), endings.end(),
         [&](std::string_view ending) { return name.ends_with(ending); });
 }

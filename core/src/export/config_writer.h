@@ -32,8 +32,7 @@ struct CardText
     std::string how_to_load; ///< Markdown
 };
 /// README.md: what was done, with which program, from which model, how to load it.
-std::string model_card(
-    const ExportInput& input, const Exporter& exporter, const CardText& text);
+std::string model_card(const ExportInput& input, const Exporter& exporter, const CardText& text);
 
 /// Name of the model without folders and endings: "SmolLM2-135M-Instruct".
 std::string model_name(const source::ModelSource& model);

@@ -71,8 +71,7 @@ std::vector<std::string> files_below(const fs::path& folder)
     return {names.begin(), names.end()};
 }
 
-std::string build_marker(
-    const Exporter& exporter, const ExportInput& input, const fs::path& folder)
+std::string build_marker(const Exporter& exporter, const ExportInput& input, const fs::path& folder)
 {
     Json files = Json::object();
     for (const std::string& name : files_below(folder)) {
@@ -81,7 +80,8 @@ std::string build_marker(
     }
     const ModelInfo& model = input.model.info;
     const Json marker = {{"schema_version", kMarkerSchemaVersion},
-        {"program", {{"name", "bitsmith"}, {"version", BITSMITH_VERSION}}}, {"format", exporter.id()},
+        {"program", {{"name", "bitsmith"}, {"version", BITSMITH_VERSION}}},
+        {"format", exporter.id()},
         {"model",
             {{"architecture", model.architecture}, {"family", model.family},
                 {"fingerprint", model.fingerprint}, {"parameters", model.parameters}}},
@@ -104,7 +104,8 @@ std::vector<std::string> check_marker(const fs::path& folder)
     std::vector<std::string> findings;
     for (const auto& [name, expected] : marker["files"].items()) {
         const fs::path relative(name);
-        if (relative.is_absolute() || name.find("..") != std::string::npos || !expected.is_object()) {
+        if (relative.is_absolute() || name.find("..") != std::string::npos
+            || !expected.is_object()) {
             findings.push_back(concat(kMarkerFile, " names the file '", name, "' wrongly"));
             continue;
         }

@@ -16,8 +16,7 @@ constexpr int64_t kSpareBytes = 16LL << 20;
 
 bool is_inside(const fs::path& path, const fs::path& folder)
 {
-    const auto [end, rest]
-        = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+    const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
     return end == folder.end();
 }
 

@@ -115,18 +115,16 @@ void check_zero_points(const quant::QuantizedWeight& weight, GgufType type)
 quant::QuantizedWeight round_to_q8(const at::Tensor& values)
 {
     const int64_t columns = values.size(-1);
-    const at::Tensor blocks
-        = values.reshape({-1, columns / kBlock, kBlock}).to(at::kFloat);
+    const at::Tensor blocks = values.reshape({-1, columns / kBlock, kBlock}).to(at::kFloat);
     const at::Tensor scales = blocks.abs().amax(-1).div(127).to(at::kHalf);
     const at::Tensor divisor = scales.to(at::kFloat).unsqueeze(-1);
     // A block whose scale underflows to zero is zero: there is nothing smaller to say.
-    const at::Tensor ratio
-        = at::where(divisor == 0, at::zeros({}, at::kFloat), blocks / divisor);
+    const at::Tensor ratio = at::where(divisor == 0, at::zeros({}, at::kFloat), blocks / divisor);
     quant::QuantizedWeight weight;
     weight.scheme.bits = 8;
     weight.scheme.group_size = kBlock;
-    weight.codes = ratio.round().clamp(-127, 127).add(kCenter8).to(at::kByte)
-                       .reshape({-1, columns});
+    weight.codes =
+        ratio.round().clamp(-127, 127).add(kCenter8).to(at::kByte).reshape({-1, columns});
     weight.scales = scales;
     weight.zeros = at::full_like(scales, kCenter8, at::kByte);
     return weight;
@@ -141,8 +139,8 @@ at::Tensor bytes_of(const at::Tensor& values)
 
 std::optional<GgufType> gguf_type_of(const Scheme& scheme)
 {
-    const bool whole_blocks
-        = scheme.group_size == kGroupPerRow || (scheme.group_size > 0 && scheme.group_size % kBlock == 0);
+    const bool whole_blocks = scheme.group_size == kGroupPerRow
+        || (scheme.group_size > 0 && scheme.group_size % kBlock == 0);
     if (!scheme.is_quantized() || scheme.act_bits < 16 || !whole_blocks) {
         return std::nullopt;
     }
@@ -174,8 +172,7 @@ at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, GgufType type
     }
     const at::Tensor codes = weight.codes.to(at::kCPU).contiguous();
     const at::Tensor scales = per_block(weight.scales, weight);
-    const at::Tensor minima
-        = type == GgufType::Q4_1 ? per_block(weight.zeros, weight) : scales;
+    const at::Tensor minima = type == GgufType::Q4_1 ? per_block(weight.zeros, weight) : scales;
     const int64_t block_bytes = tensor::gguf_type(type).bytes;
     at::Tensor out = at::empty({rows, blocks * block_bytes}, at::kByte);
     const uint8_t* code = codes.const_data_ptr<uint8_t>();

@@ -58,8 +58,8 @@ std::string how_to_load(const std::string& file)
 
 std::span<const std::byte> bytes_of(const at::Tensor& bytes)
 {
-    return std::as_bytes(std::span(
-        bytes.const_data_ptr<uint8_t>(), static_cast<std::size_t>(bytes.numel())));
+    return std::as_bytes(
+        std::span(bytes.const_data_ptr<uint8_t>(), static_cast<std::size_t>(bytes.numel())));
 }
 
 } // namespace
@@ -77,7 +77,8 @@ std::string GgufExporter::refusal(const Scheme& scheme) const
     if (!scheme.is_quantized() || gguf_type_of(scheme)) {
         return {};
     }
-    return "GGUF holds symmetric weights of 4 bits (Q4_0) or 8 bits (Q8_0) and 4 bits with a minimum "
+    return "GGUF holds symmetric weights of 4 bits (Q4_0) or 8 bits (Q8_0) and 4 bits with a "
+           "minimum "
            "(Q4_1), in groups of whole blocks of 32 columns";
 }
 
@@ -128,21 +129,22 @@ std::vector<std::string> GgufExporter::notes(const ExportInput& input) const
                 " is rounded to Q8_0, as llama.cpp rounds it in such files (there to Q6_K)."));
         }
     }
-    const auto narrowed = static_cast<int64_t>(std::count_if(plan.tensors.begin(),
-        plan.tensors.end(), [&plan](const GgufTensorPlan& tensor) {
+    const auto narrowed = static_cast<int64_t>(std::count_if(
+        plan.tensors.begin(), plan.tensors.end(), [&plan](const GgufTensorPlan& tensor) {
             const auto& names = plan.narrowed;
             return tensor.header.type != tensor::GgufType::Q8_0
                 && std::find(names.begin(), names.end(), tensor.header.name) != names.end();
         }));
     if (narrowed > 0) {
-        notes.push_back(concat(narrowed, " matrices that the model stores in 32 bits are written in "
-                                         "16 bits."));
+        notes.push_back(concat(narrowed,
+            " matrices that the model stores in 32 bits are written in "
+            "16 bits."));
     }
     return notes;
 }
 
-void GgufExporter::write(RunContext& context, FileSystem& fs, const ExportInput& input,
-    const fs::path& folder) const
+void GgufExporter::write(
+    RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     const GgufFilePlan plan = gguf_file_plan(input);
     const std::string name = gguf_file_name(input);

@@ -36,8 +36,7 @@ bool is_complete_vocabulary(const source::GgufParts& parts, Findings& findings)
 void check_blocks(
     const source::GgufParts& parts, const source::GgufFamily& family, Findings& findings)
 {
-    const auto blocks
-        = parts.metadata().integer(concat(family.arch, ".block_count")).value_or(0);
+    const auto blocks = parts.metadata().integer(concat(family.arch, ".block_count")).value_or(0);
     for (int64_t block = 0; block < blocks; ++block) {
         for (const source::GgufRule& rule : family.block) {
             const std::string name = concat("blk.", block, ".", rule.gguf, ".weight");
@@ -55,12 +54,12 @@ void check_blocks(
 }
 
 /// Same tensors in the same order, byte for byte what model and plan give.
-void check_bytes(const source::GgufParts& parts, const ExportInput& input,
-    const GgufFilePlan& plan, Findings& findings)
+void check_bytes(const source::GgufParts& parts, const ExportInput& input, const GgufFilePlan& plan,
+    Findings& findings)
 {
     if (parts.tensors().size() != plan.tensors.size()) {
-        findings.push_back(concat("the file holds ", parts.tensors().size(),
-            " tensors instead of ", plan.tensors.size()));
+        findings.push_back(concat("the file holds ", parts.tensors().size(), " tensors instead of ",
+            plan.tensors.size()));
     }
     for (const GgufTensorPlan& planned : plan.tensors) {
         const auto found = parts.tensors().find(planned.header.name);

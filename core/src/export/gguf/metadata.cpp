@@ -120,8 +120,8 @@ void check_arithmetic(const model::DecoderSpec& spec, std::string_view arch)
     if (is_gemma(arch)) {
         check_windows(spec, arch);
     }
-    const model::Activation wanted
-        = is_gemma(arch) ? model::Activation::GeluTanh : model::Activation::Silu;
+    const model::Activation wanted =
+        is_gemma(arch) ? model::Activation::GeluTanh : model::Activation::Silu;
     if (spec.blocks.front().mlp.act != wanted) {
         cannot_say("activation", "another function",
             wanted == model::Activation::Silu ? "silu" : "gelu with tanh");
@@ -153,16 +153,18 @@ void add_rotary(ArchFields& fields, const ExportInput& input, std::string_view a
         fields.set_number("rope.scaling.yarn_beta_slow", rotary.beta_slow);
         break;
     case RotaryKind::LongRope: {
-        const double scale = static_cast<double>(spec.max_length)
-            / static_cast<double>(rotary.original_length);
+        const double scale =
+            static_cast<double>(spec.max_length) / static_cast<double>(rotary.original_length);
         const double factor = scale <= 1
             ? 1.0
-            : std::sqrt(1 + std::log(scale) / std::log(static_cast<double>(rotary.original_length)));
+            : std::sqrt(
+                1 + std::log(scale) / std::log(static_cast<double>(rotary.original_length)));
         fields.set_number("rope.scaling.attn_factor", rotary.attention_factor.value_or(factor));
         break;
     }
     default:
-        cannot_say("rotary scaling", "a kind without a key", "none, linear, llama3, yarn, longrope");
+        cannot_say(
+            "rotary scaling", "a kind without a key", "none, linear, llama3, yarn, longrope");
     }
     if (arch == "phi3") {
         const Json& config = arch::decoder_config(input.model.config);
@@ -236,8 +238,8 @@ uint32_t gguf_file_type(tensor::GgufType type)
 
 std::string size_label(int64_t parameters)
 {
-    constexpr std::array<std::pair<double, char>, 4> units
-        = {{{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}}};
+    constexpr std::array<std::pair<double, char>, 4> units = {
+        {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}}};
     const auto value = static_cast<double>(parameters);
     for (const auto& [unit, letter] : units) {
         if (value >= unit || unit == 1e3) {

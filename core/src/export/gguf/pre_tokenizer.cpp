@@ -70,8 +70,8 @@ std::string pre_fingerprint(const std::vector<int64_t>& ids)
     return sha256(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-std::string pre_tokenizer_name(const Json& tokenizer,
-    const std::function<std::vector<int64_t>(const std::string&)>& encode)
+std::string pre_tokenizer_name(
+    const Json& tokenizer, const std::function<std::vector<int64_t>(const std::string&)>& encode)
 {
     const std::string hash = pre_fingerprint(encode(pre_probe_text()));
     for (const PreFingerprint& known : pre_fingerprints()) {
@@ -81,14 +81,14 @@ std::string pre_tokenizer_name(const Json& tokenizer,
     }
     const std::vector<std::string> steps = steps_of(tokenizer.value("pre_tokenizer", Json()));
     for (const std::string_view name : kCandidates) {
-        const source::GgufPreTokenizer& pre
-            = source::gguf_pre_tokenizer(name, "tokenizer.json");
+        const source::GgufPreTokenizer& pre = source::gguf_pre_tokenizer(name, "tokenizer.json");
         if (pre.ignore_merges == ignores_merges(tokenizer)
             && steps_of(source::pre_tokenizer_json(pre)) == steps) {
             return std::string(name);
         }
     }
-    fail(ErrorCode::UnsupportedModel, "llama.cpp has no name for the way this tokenizer splits text",
+    fail(ErrorCode::UnsupportedModel,
+        "llama.cpp has no name for the way this tokenizer splits text",
         {{"field", "pre_tokenizer"}, {"found", join(steps, " | ")}, {"fingerprint", hash}},
         "Export in another format.");
 }

@@ -29,7 +29,7 @@ std::string pre_fingerprint(const std::vector<int64_t>& ids);
 
 /// By fingerprint; when that is not known, by comparing pre_tokenizer and ignore_merges of
 /// `tokenizer` (tokenizer.json) with what each word stands for. Throws UnsupportedModel.
-std::string pre_tokenizer_name(const Json& tokenizer,
-    const std::function<std::vector<int64_t>(const std::string&)>& encode);
+std::string pre_tokenizer_name(
+    const Json& tokenizer, const std::function<std::vector<int64_t>(const std::string&)>& encode);
 
 } // namespace bitsmith::exporting

@@ -79,8 +79,8 @@ private:
         const std::string rest = module.substr(block_.size());
         const std::size_t dot = rest.find('.');
         const std::string index = rest.substr(0, dot);
-        const bool is_number = !index.empty()
-            && index.find_first_not_of("0123456789") == std::string::npos;
+        const bool is_number =
+            !index.empty() && index.find_first_not_of("0123456789") == std::string::npos;
         if (dot == std::string::npos || !is_number) {
             return std::nullopt;
         }
@@ -185,8 +185,8 @@ private:
         if (plan_.family->permuted_rotary && !spec_.blocks.empty()) {
             const model::AttentionSpec& attention = spec_.blocks.front().attention;
             tensor.rotary_heads = placed->role == GgufRole::Query ? attention.n_heads
-                : placed->role == GgufRole::Key                  ? attention.n_kv_heads
-                                                                 : 0;
+                : placed->role == GgufRole::Key                   ? attention.n_kv_heads
+                                                                  : 0;
         }
         choose_type(tensor, entry, placed->role);
         tensor.header.bytes(); // throws when rows do not hold whole blocks
@@ -212,8 +212,8 @@ private:
             return;
         }
         tensor.header.type = wished_float_ != GgufType::F32 ? wished_float_ : float_type_of(entry);
-        const bool is_table = tensor.header.name == "token_embd.weight"
-            || tensor.header.name == "output.weight";
+        const bool is_table =
+            tensor.header.name == "token_embd.weight" || tensor.header.name == "output.weight";
         const bool quantized_file = tensor::gguf_type(plan_.base).block > 1;
         if (is_table && quantized_file && entry.shape.back() % kBlock == 0) {
             tensor.header.type = GgufType::Q8_0;
@@ -237,12 +237,12 @@ private:
             plan_.tensors.push_back(
                 {{"rope_freqs.weight", {attention.head_dim / 2}, GgufType::F32}, {}, {}, 0, false});
         } else if (rotary.kind == model::RotaryKind::LongRope) {
-            plan_.tensors.push_back({{"rope_factors_long.weight", count(rotary.long_factor),
-                                         GgufType::F32},
-                {}, {}, 0, false});
-            plan_.tensors.push_back({{"rope_factors_short.weight", count(rotary.short_factor),
-                                         GgufType::F32},
-                {}, {}, 0, false});
+            plan_.tensors.push_back(
+                {{"rope_factors_long.weight", count(rotary.long_factor), GgufType::F32}, {}, {}, 0,
+                    false});
+            plan_.tensors.push_back(
+                {{"rope_factors_short.weight", count(rotary.short_factor), GgufType::F32}, {}, {},
+                    0, false});
         }
     }
 
@@ -292,8 +292,8 @@ const source::GgufFamily* gguf_family_of(std::string_view model_type)
 {
     // Same decoder under another name.
     const std::string_view wanted = model_type == "mistral" ? "llama"
-        : model_type == "gemma3"                           ? "gemma3_text"
-                                                           : model_type;
+        : model_type == "gemma3"                            ? "gemma3_text"
+                                                            : model_type;
     for (const source::GgufFamily& family : source::gguf_families()) {
         if (family.model_type == wanted && !family.has_experts) {
             return &family;

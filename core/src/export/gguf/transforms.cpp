@@ -45,8 +45,8 @@ at::Tensor llama3_divisors(const model::RotarySpec& rotary, int64_t head_dim)
         if (wavelength > low) {
             divisor = rotary.factor;
         } else if (wavelength >= high) {
-            const double smooth = (original / wavelength - rotary.low_freq)
-                / (rotary.high_freq - rotary.low_freq);
+            const double smooth =
+                (original / wavelength - rotary.low_freq) / (rotary.high_freq - rotary.low_freq);
             divisor = 1 / ((1 - smooth) / rotary.factor + smooth);
         }
         out[i] = static_cast<float>(divisor);

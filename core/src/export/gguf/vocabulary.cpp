@@ -38,9 +38,9 @@ bool contains_type(const Json& node, std::string_view type)
     if (node.is_object() && node.value("type", std::string()) == type) {
         return true;
     }
-    return node.is_structured()
-        && std::any_of(node.begin(), node.end(),
-            [&](const Json& child) { return contains_type(child, type); });
+    return node.is_structured() && std::any_of(node.begin(), node.end(), [&](const Json& child) {
+        return contains_type(child, type);
+    });
 }
 
 enum class Kind
@@ -59,7 +59,8 @@ Kind kind_of(const Json& tokenizer)
     if (type == "BPE" && model.value("byte_fallback", false)) {
         return Kind::SentencePiece;
     }
-    fail(ErrorCode::UnsupportedModel, "GGUF vocabularies are not written for this kind of tokenizer",
+    fail(ErrorCode::UnsupportedModel,
+        "GGUF vocabularies are not written for this kind of tokenizer",
         {{"file", "tokenizer.json"}, {"found", type},
             {"allowed", "BPE on bytes, or with byte fallback"}},
         "Export in another format.");
@@ -124,8 +125,8 @@ bool looks_special(std::string_view token)
 
 void put_base_tokens(Vocabulary& vocabulary, const Json& model, Kind kind)
 {
-    const std::string unknown
-        = model.contains("unk_token") && model["unk_token"].is_string() ? model["unk_token"] : "";
+    const std::string unknown =
+        model.contains("unk_token") && model["unk_token"].is_string() ? model["unk_token"] : "";
     const Json& vocab = model.value("vocab", Json::object());
     if (!vocab.is_object() || vocab.empty()) {
         corrupt("the tokenizer has no vocabulary", vocab.type_name());

@@ -25,10 +25,7 @@ class Bytes
 public:
     template <class T>
     requires std::is_arithmetic_v<T>
-    void number(T value)
-    {
-        raw(std::as_bytes(std::span(&value, 1)));
-    }
+    void number(T value) { raw(std::as_bytes(std::span(&value, 1))); }
     void type(GgufValueType value) { number(static_cast<uint32_t>(value)); }
     void text(std::string_view value)
     {
