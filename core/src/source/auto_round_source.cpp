@@ -149,7 +149,8 @@ PackedLayer layer_from(
         misfit(scales.name, concat("expected [", groups, ", ", layer.rows, "]"));
     }
     if (zeros.shape[0] != groups || zeros.shape[1] * 32 != layer.rows * layer.bits) {
-        misfit(zeros.name, concat("expected [", groups, ", ", layer.rows, " / 32 * ", layer.bits, "]"));
+        misfit(zeros.name,
+            concat("expected [", groups, ", ", layer.rows, " / 32 * ", layer.bits, "]"));
     }
     return layer;
 }
@@ -218,12 +219,12 @@ private:
     }
     at::Tensor unpack(const PackedLayer& layer) const
     {
-        const at::Tensor codes
-            = tensor::unpack_gptq_codes(stored_->load(layer.name + ".qweight"), layer.bits);
-        const at::Tensor zeros = tensor::unpack_gptq_zeros(
-            stored_->load(layer.name + ".qzeros"), layer.bits, offset_);
-        const at::Tensor scales
-            = stored_->load(layer.name + ".scales").t().contiguous().to(at::kFloat);
+        const at::Tensor codes =
+            tensor::unpack_gptq_codes(stored_->load(layer.name + ".qweight"), layer.bits);
+        const at::Tensor zeros =
+            tensor::unpack_gptq_zeros(stored_->load(layer.name + ".qzeros"), layer.bits, offset_);
+        const at::Tensor scales =
+            stored_->load(layer.name + ".scales").t().contiguous().to(at::kFloat);
         const auto spread = [&](const at::Tensor& values) {
             return values.repeat_interleave(layer.group, 1).narrow(1, 0, layer.columns);
         };
