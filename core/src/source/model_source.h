@@ -11,6 +11,7 @@
 
 #include <bitsmith/model_info.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ struct ModelSource
     std::string path; ///< resolved
     std::string kind; ///< "folder" or "gguf"
     Json config; ///< config.json as it is, or as rebuilt from the GGUF's metadata; without
-                 ///< quantization_config
+        ///< quantization_config
     model::DecoderSpec spec;
     std::string family;
     std::shared_ptr<const tensor::TensorSource>
@@ -34,6 +35,10 @@ struct ModelSource
     /// Tokenizer and chat template; throws FileNotFound naming the files looked for.
     hf::TextSide load_text() const;
 };
+
+/// The folder or file that `name` stands for: itself when it exists, otherwise the snapshot of a Hub
+/// id, which is fetched where it is absent. Throws FileNotFound, and what hf::fetch_snapshot throws.
+std::filesystem::path resolve_model_path(const std::string& name);
 
 /// Reads headers and small files only. Throws FileNotFound, FileCorrupt, UnsupportedModel,
 /// MissingTensor, ShapeMismatch.
