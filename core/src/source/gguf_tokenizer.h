@@ -45,7 +45,7 @@ struct GgufVocabulary
 };
 
 /// Pairs in order of precedence for pieces that are merged by score: every way to split a piece in
-/// two pieces, highest score first. `scores` has one value per token; when all are equal, ids
+/// two pieces, highest score first, then lowest ids. `scores` has one value per token; when all are equal, ids
 /// decide, because vocabularies are written in the order of training.
 std::vector<std::pair<std::string_view, std::string_view>> merges_from_scores(
     const GgufVocabulary& vocabulary, const std::vector<double>& scores);

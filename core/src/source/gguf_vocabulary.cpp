@@ -35,7 +35,6 @@ std::vector<std::size_t> inner_boundaries(std::string_view text)
 struct ScoredMerge
 {
     double score = 0;
-    std::size_t left_chars = 0, right_chars = 0;
     int64_t left_id = 0, right_id = 0;
     std::string_view left, right;
 };
@@ -59,14 +58,12 @@ Ids mergeable_pieces(const GgufVocabulary& vocabulary)
 void append_splits(
     std::string_view piece, double score, const Ids& ids, std::vector<ScoredMerge>& merges)
 {
-    const std::vector<std::size_t> boundaries = inner_boundaries(piece);
     const auto first = static_cast<std::ptrdiff_t>(merges.size());
-    for (std::size_t i = 0; i < boundaries.size(); ++i) {
-        const auto left = ids.find(piece.substr(0, boundaries[i]));
-        const auto right = ids.find(piece.substr(boundaries[i]));
+    for (const std::size_t boundary : inner_boundaries(piece)) {
+        const auto left = ids.find(piece.substr(0, boundary));
+        const auto right = ids.find(piece.substr(boundary));
         if (left != ids.end() && right != ids.end()) {
-            merges.push_back({score, i + 1, boundaries.size() - i, left->second, right->second,
-                left->first, right->first});
+            merges.push_back({score, left->second, right->second, left->first, right->first});
         }
     }
     std::sort(merges.begin() + first, merges.end(), [](const ScoredMerge& a, const ScoredMerge& b) {
@@ -151,10 +148,9 @@ std::vector<std::pair<std::string_view, std::string_view>> merges_from_scores(
             append_splits(piece, low < high ? scores[id] : -static_cast<double>(id), ids, merges);
         }
     }
-    std::stable_sort(merges.begin(), merges.end(), [](const ScoredMerge& a, const ScoredMerge& b) {
-        return std::tuple(a.score, a.left_chars, a.right_chars)
-            > std::tuple(b.score, b.left_chars, b.right_chars);
-    });
+    // Equal scores keep the order of ids, as in the published tokenizer.json files.
+    std::stable_sort(merges.begin(), merges.end(),
+        [](const ScoredMerge& a, const ScoredMerge& b) { return a.score > b.score; });
     std::vector<std::pair<std::string_view, std::string_view>> result;
     result.reserve(merges.size());
     for (const ScoredMerge& merge : merges) {

@@ -7,6 +7,7 @@
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
 #include "export/gguf/vocabulary.h"
+#include "hf/tokenizer.h"
 
 #include <ATen/ATen.h>
 
@@ -43,8 +44,10 @@ GgufFields all_fields(const ExportInput& input, const GgufFilePlan& plan)
     GgufFields fields;
     add_model_fields(fields, input, plan);
     const std::map<std::string, std::string> files = files_by_name(input.model);
-    const auto encode = [&input](const std::string& text) {
-        const std::vector<int32_t> ids = input.model.load_text().tokenizer.encode(text, true);
+    const auto encode = [&files](const std::string& text) {
+        const hf::Tokenizer tokenizer =
+            hf::Tokenizer::from_json(files.at("tokenizer.json"), "tokenizer.json");
+        const std::vector<int32_t> ids = tokenizer.encode(text, true);
         return std::vector<int64_t>(ids.begin(), ids.end());
     };
     add_vocabulary(fields, {files, input.model.config, embedding_rows(plan), encode});

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs bitsmith-cli, and makes the tiny models that it is run on."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+class Product:
+    """The command line program; every call raises with its messages when it fails."""
+
+    def __init__(self, cli):
+        self.cli = str(cli)
+
+    def run(self, *arguments):
+        command = [self.cli, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+        return done.stdout
+
+    def quantize(self, model, scheme, fmt, work, *more):
+        """Rounds without tuning; returns (folder of the export, folder of the run)."""
+        output, run = work / "export", work / "run"
+        self.run("quantize", model, "--scheme", scheme, "--recipe", "rtn", "--format", fmt,
+                 "--output", output, "--run-dir", run, "--json", *more)
+        self.run("verify", output)
+        return output, run
+
+    def logits(self, model, ids, work):
+        from safetensors.torch import load_file
+        file = work / "trace.safetensors"
+        self.run("trace", model, "--ids", ",".join(map(str, ids)), "--output", file)
+        return load_file(file)["logits"]
+
+    def generate(self, model, prompt, tokens):
+        text = self.run("generate", model, "--prompt", prompt, "--max-tokens", tokens,
+                        "--temperature", 0, "--json")
+        return json.loads(text)["text"]
+
+
+def cache_folder():
+    base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    return Path(os.environ.get("BITSMITH_CACHE", base + "/bitsmith"))
+
+
+def demo_model():
+    """The demo model's GGUF, or None."""
+    files = sorted(cache_folder().glob("models/SmolLM2-135M-Instruct*.gguf"))
+    return files[0] if files else None
+
+
+def byte_tokenizer(folder):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {character: index for index, character in enumerate(alphabet)}
+    merges = []
+    for left, right in [("t", "h"), ("th", "e"), ("i", "n"), ("a", "n"), ("\u0120", "the")]:
+        vocab[left + right] = len(vocab)
+        merges.append((left, right))
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    fast.save_pretrained(folder)
+    return len(fast)
+
+
+def tiny_model(folder, family="llama", **changes):
+    """A random decoder of two blocks with a byte-level tokenizer; bf16, sharp enough to be decided."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    folder.mkdir(parents=True, exist_ok=True)
+    vocab = byte_tokenizer(folder)
+    sizes = dict(vocab_size=vocab, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+                 num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+                 max_position_embeddings=512, tie_word_embeddings=False, bos_token_id=vocab - 2,
+                 eos_token_id=vocab - 1)
+    sizes.update(changes)
+    config = AutoConfig.for_model(family, **sizes)
+    torch.manual_seed(11)
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if name.endswith("norm.weight"):
+                values.normal_(0.0 if family.startswith("gemma") else 1.0, 0.1)
+            elif values.dim() == 1:
+                values.normal_(0.0, 0.2)
+            elif "embed_tokens" in name:
+                values.normal_(0.0, 1.0)
+            else:
+                values.normal_(0.0, (6.0 if "lm_head" in name else 1.0) / values.shape[1] ** 0.5)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def main(tests, needs=()):
+    """Runs the named functions; 77 when a package is absent."""
+    import importlib.util
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cli", required=True, type=Path)
+    parser.add_argument("--only", default="")
+    arguments = parser.parse_args()
+    missing = [name for name in needs if importlib.util.find_spec(name) is None]
+    if missing:
+        print("skipped: not installed:", ", ".join(missing))
+        sys.exit(77)
+    failed = 0
+    for test in tests:
+        if arguments.only not in test.__name__:
+            continue
+        with tempfile.TemporaryDirectory(prefix="bitsmith-interop-") as work:
+            try:
+                test(Product(arguments.cli), Path(work))
+                print("passed", test.__name__, flush=True)
+            except Exception as error:  # the other tests still say something
+                failed += 1
+                print("FAILED", test.__name__, type(error).__name__, error, flush=True)
+    sys.exit(1 if failed else 0)
