@@ -136,11 +136,11 @@ void require_inside(const std::filesystem::path& folder, const std::filesystem::
 {
     std::error_code error;
     const std::filesystem::path target = std::filesystem::canonical(file, error);
-    const std::filesystem::path home = std::filesystem::canonical(folder, error);
     if (error) {
         fail(ErrorCode::FileNotFound, "the file or what it links to is missing",
             {{"file", file.string()}, {"reason", error.message()}});
     }
+    const std::filesystem::path home = std::filesystem::canonical(folder);
     const auto ends = std::mismatch(home.begin(), home.end(), target.begin(), target.end());
     if (ends.first == home.end()) {
         return;
