@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "hf/hub.h"
 #include "source/complete_model.h"
+#include "source/gguf_source.h"
 #include "source/hf_folder.h"
 #include "source/quantized_checkpoint.h"
 
@@ -41,6 +42,7 @@ struct Opener
 /// The explicit list of kinds of models, tried in order.
 constexpr std::array kOpeners = {
     Opener{[](const fs::path& path) { return fs::is_directory(path); }, open_folder},
+    Opener{is_gguf_file, open_gguf},
 };
 
 } // namespace
