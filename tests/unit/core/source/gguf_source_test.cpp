@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "source/gguf_source.h"
+#include "support/gguf_builder.h"
+#include "support/test_main.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+#include <QTemporaryDir>
+#include <QtTest>
+
+#include <fstream>
+
+using namespace bitsmith;
+using namespace bitsmith::source;
+using test::GgufBuilder;
+
+namespace {
+
+constexpr uint64_t kHidden = 16;
+constexpr uint64_t kWidth = 32;
+constexpr uint64_t kVocab = 4;
+
+void add_matrix(GgufBuilder& builder, const std::string& name, uint64_t columns, uint64_t rows)
+{
+    std::vector<float> values(columns * rows);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>(i % 7) * 0.01F;
+    }
+    builder.floats(name, {columns, rows}, values);
+}
+
+void add_norm(GgufBuilder& builder, const std::string& name)
+{
+    builder.floats(name, {kHidden}, std::vector<float>(kHidden, 1.0F));
+}
+
+void add_block(GgufBuilder& builder, const std::string& prefix)
+{
+    add_norm(builder, prefix + "attn_norm.weight");
+    add_norm(builder, prefix + "ffn_norm.weight");
+    add_matrix(builder, prefix + "attn_q.weight", kHidden, kHidden);
+    add_matrix(builder, prefix + "attn_k.weight", kHidden, kHidden / 2);
+    add_matrix(builder, prefix + "attn_v.weight", kHidden, kHidden / 2);
+    add_matrix(builder, prefix + "attn_output.weight", kHidden, kHidden);
+    add_matrix(builder, prefix + "ffn_gate.weight", kHidden, kWidth);
+    add_matrix(builder, prefix + "ffn_up.weight", kHidden, kWidth);
+    add_matrix(builder, prefix + "ffn_down.weight", kWidth, kHidden);
+}
+
+void add_metadata(GgufBuilder& builder, const std::string& pre)
+{
+    builder.text("general.architecture", "llama").u32("llama.embedding_length", kHidden);
+    builder.u32("llama.block_count", 1).u32("llama.context_length", 64);
+    builder.u32("llama.feed_forward_length", kWidth).u32("llama.attention.head_count", 4);
+    builder.u32("llama.attention.head_count_kv", 2);
+    builder.f32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
+    builder.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
+    builder.texts("tokenizer.ggml.tokens", {"a", "b", "ab", "<end>"});
+    builder.array<int32_t>("tokenizer.ggml.token_type", 5, {1, 1, 1, 3});
+    builder.texts("tokenizer.ggml.merges", {"a b"}).u32("tokenizer.ggml.eos_token_id", 3);
+    builder.text("tokenizer.chat_template", "{{ messages[0].content }}");
+}
+
+GgufBuilder small_llama(const std::string& pre = "gpt-2")
+{
+    GgufBuilder builder;
+    add_metadata(builder, pre);
+    add_matrix(builder, "token_embd.weight", kHidden, kVocab);
+    add_block(builder, "blk.0.");
+    add_norm(builder, "output_norm.weight");
+    return builder;
+}
+
+std::string save(const QTemporaryDir& folder, const QString& name, GgufBuilder& builder)
+{
+    const std::string file = folder.filePath(name).toStdString();
+    const test::Bytes bytes = builder.bytes();
+    std::ofstream(file, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()),
+            static_cast<std::streamsize>(bytes.size()));
+    return file;
+}
+
+} // namespace
+
+class GgufSourceTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void looksLikeAFolderAfterwards();
+    void opensAnyPartOfASplitModel();
+    void namesThePartsThatAreMissing();
+    void warnsWhenTheTokenizerIsUnknown();
+    void tellsModelsOfOneShapeApart();
+    void opensTheDemoModel();
+};
+
+void GgufSourceTest::looksLikeAFolderAfterwards()
+{
+    const QTemporaryDir folder;
+    GgufBuilder builder = small_llama();
+    const auto model = open_model(save(folder, "small.gguf", builder));
+    QCOMPARE(model->kind, std::string("gguf"));
+    QCOMPARE(model->family, std::string("llama"));
+    QCOMPARE(model->info.blocks, int64_t{1});
+    QCOMPARE(model->info.tokenizer, std::string("BPE"));
+    QVERIFY(model->info.has_chat_template);
+    QVERIFY(model->info.tied_head);
+    QCOMPARE(model->info.layers.size(), std::size_t{7});
+    QCOMPARE(model->info.quantization, std::string());
+    QVERIFY2(model->info.warnings.empty(),
+        model->info.warnings.empty() ? "" : model->info.warnings.front().c_str());
+    const hf::TextSide text = model->load_text();
+    QCOMPARE(text.tokenizer.encode("ab", false), std::vector<int32_t>{2});
+    QCOMPARE(text.eos.value(), 3);
+}
+
+void GgufSourceTest::opensAnyPartOfASplitModel()
+{
+    const QTemporaryDir folder;
+    GgufBuilder first;
+    add_metadata(first, "gpt-2");
+    first.scalar("split.no", 2, uint16_t{0}).scalar("split.count", 2, uint16_t{2});
+    add_matrix(first, "token_embd.weight", kHidden, kVocab);
+    GgufBuilder second;
+    second.scalar("split.no", 2, uint16_t{1}).scalar("split.count", 2, uint16_t{2});
+    add_block(second, "blk.0.");
+    add_norm(second, "output_norm.weight");
+    save(folder, "m-00001-of-00002.gguf", first);
+    const std::string named = save(folder, "m-00002-of-00002.gguf", second);
+    QCOMPARE(open_model(named)->tensors->entries().size(), std::size_t{11});
+}
+
+void GgufSourceTest::namesThePartsThatAreMissing()
+{
+    const QTemporaryDir folder;
+    GgufBuilder builder = small_llama();
+    builder.scalar("split.no", 2, uint16_t{0}).scalar("split.count", 2, uint16_t{3});
+    const std::string file = save(folder, "m-00001-of-00003.gguf", builder);
+    try {
+        open_gguf(file);
+        QFAIL("opened a part of a model");
+    } catch (const Error& error) {
+        QCOMPARE(error.code(), ErrorCode::FileNotFound);
+        const std::string text = error.what();
+        QVERIFY2(text.find("m-00002-of-00003.gguf, m-00003-of-00003.gguf") != std::string::npos,
+            text.c_str());
+    }
+}
+
+void GgufSourceTest::warnsWhenTheTokenizerIsUnknown()
+{
+    const QTemporaryDir folder;
+    GgufBuilder builder = small_llama("nobody-knows");
+    const auto model = open_model(save(folder, "small.gguf", builder));
+    QCOMPARE(model->info.warnings.size(), std::size_t{1});
+    QVERIFY(model->info.warnings.front().find("nobody-knows") != std::string::npos);
+    QVERIFY(model->info.tokenizer.empty());
+    QVERIFY_EXCEPTION_THROWN(model->load_text(), Error);
+}
+
+void GgufSourceTest::tellsModelsOfOneShapeApart()
+{
+    const QTemporaryDir folder;
+    GgufBuilder first = small_llama();
+    GgufBuilder second = small_llama();
+    first.floats("output.weight", {kHidden, kVocab}, std::vector<float>(kHidden * kVocab, 1.0F));
+    second.floats("output.weight", {kHidden, kVocab}, std::vector<float>(kHidden * kVocab, 2.0F));
+    const auto fingerprint = [&](GgufBuilder& builder) {
+        return open_gguf(save(folder, "small.gguf", builder))->info.fingerprint;
+    };
+    const std::string of_first = fingerprint(first);
+    QVERIFY(fingerprint(second) != of_first);
+    QCOMPARE(fingerprint(first), of_first);
+}
+
+void GgufSourceTest::opensTheDemoModel()
+{
+    const QString file =
+        qEnvironmentVariable("BITSMITH_CACHE", QDir::homePath() + "/.cache/bitsmith")
+        + "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+    if (!QFile::exists(file)) {
+        QSKIP("the demo model has not been fetched");
+    }
+    const auto model = open_model(file.toStdString());
+    QCOMPARE(model->info.blocks, int64_t{30});
+    QCOMPARE(model->info.quantization, std::string("gguf Q4_1"));
+    QCOMPARE(model->info.parameters, int64_t{134515008});
+    QCOMPARE(model->config["torch_dtype"].get<std::string>(), std::string("bfloat16"));
+    const hf::TextSide text = model->load_text();
+    // As llama.cpp encodes it.
+    QCOMPARE(text.tokenizer.encode("Hello, world 2024!", false),
+        (std::vector<int32_t>{19556, 28, 905, 216, 34, 32, 34, 36, 17}));
+    const at::Tensor weight = model->tensors->load("model.layers.0.self_attn.q_proj.weight");
+    QCOMPARE(weight.sizes().vec(), (std::vector<int64_t>{576, 576}));
+}
+
+BITSMITH_TEST(GgufSourceTest)
+#include "gguf_source_test.moc"
