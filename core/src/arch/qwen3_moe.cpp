@@ -31,7 +31,9 @@ model::DecoderSpec qwen3_moe_spec(const Json& whole)
         set_window_of_all(spec, config, 4096);
     }
     model::MoeSpec moe;
-    moe.n_experts = config.count("num_experts");
+    // transformers 5 writes the number under the name that Mixtral introduced.
+    moe.n_experts =
+        config.count(config.is_set("num_experts") ? "num_experts" : "num_local_experts");
     moe.expert_dim = config.count("moe_intermediate_size");
     moe.router.top_k = config.count("num_experts_per_tok");
     moe.router.renormalize = config.flag_or("norm_topk_prob", false);

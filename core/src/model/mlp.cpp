@@ -52,7 +52,8 @@ at::Tensor Mlp::forward(const at::Tensor& x) const
         return down.forward(
             gated_activation(act, both.narrow(-1, 0, inner), both.narrow(-1, inner, inner)));
     }
-    return down.forward(gated_activation(act, gate.forward(x), up.forward(x)));
+    const at::Tensor gated = gate.forward(x); // first: hooks rely on the order of execution
+    return down.forward(gated_activation(act, gated, up.forward(x)));
 }
 
 } // namespace bitsmith::model

@@ -35,7 +35,13 @@ struct Reporter<'a> {
 impl Reporter<'_> {
     fn report(&self) {
         if let Some(call) = self.request.progress {
-            if call(self.request.context, self.file.as_ptr(), self.done, self.total) != 0 {
+            if call(
+                self.request.context,
+                self.file.as_ptr(),
+                self.done,
+                self.total,
+            ) != 0
+            {
                 std::panic::resume_unwind(Box::new(CancelMarker));
             }
         }
@@ -85,19 +91,26 @@ fn is_wanted(patterns: &str, file: &str) -> bool {
 fn is_plain(name: &str) -> bool {
     !name.contains(['\\', ':'])
         && !name.chars().any(char::is_control)
-        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+        && Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|value| value.trim().to_string()).filter(|value| !value.is_empty())
+    std::env::var(name)
+        .ok()
+        .map(|value| value.trim().to_string())
+        .filter(|value| !value.is_empty())
 }
 
 fn is_offline() -> bool {
-    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].iter().any(|name| {
-        variable(name).is_some_and(|value| {
-            ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
+        .iter()
+        .any(|name| {
+            variable(name).is_some_and(|value| {
+                ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+            })
         })
-    })
 }
 
 fn cache() -> Cache {
@@ -148,13 +161,21 @@ fn cached_snapshot(cache: &Cache, repo: &Repo) -> Option<PathBuf> {
 fn has_right_hash(file: &Path) -> Outcome<bool> {
     let io = |error: std::io::Error| Failure(Status::Io, error.to_string());
     let blob = std::fs::canonicalize(file).map_err(io)?;
-    let name = blob.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = blob
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     if name.len() != 64 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(true);
     }
     let mut hash = Sha256::new();
     std::io::copy(&mut std::fs::File::open(&blob).map_err(io)?, &mut hash).map_err(io)?;
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     if found == name.to_ascii_lowercase() {
         return Ok(true);
     }
@@ -171,16 +192,25 @@ fn download(request: &Request, repo: &ApiRepo, name: &str) -> Outcome<()> {
             done: 0,
             total: 0,
         };
-        let path = repo.download_with_progress(name, reporter).map_err(failure)?;
+        let path = repo
+            .download_with_progress(name, reporter)
+            .map_err(failure)?;
         if has_right_hash(&path)? {
             return Ok(());
         }
     }
-    Err(Failure(Status::Corrupt, format!("{name}: the hash of the download is wrong")))
+    Err(Failure(
+        Status::Corrupt,
+        format!("{name}: the hash of the download is wrong"),
+    ))
 }
 
 unsafe fn snapshot(request: &Request) -> Outcome<PathBuf> {
-    let kind = if request.is_dataset != 0 { RepoType::Dataset } else { RepoType::Model };
+    let kind = if request.is_dataset != 0 {
+        RepoType::Dataset
+    } else {
+        RepoType::Model
+    };
     let repo = Repo::with_revision(
         c_text(request.repository)?.to_string(),
         kind,
@@ -189,7 +219,10 @@ unsafe fn snapshot(request: &Request) -> Outcome<PathBuf> {
     let cache = cache();
     if is_offline() {
         return cached_snapshot(&cache, &repo).ok_or_else(|| {
-            Failure(Status::NoNetwork, "offline mode is on and the cache has no copy".into())
+            Failure(
+                Status::NoNetwork,
+                "offline mode is on and the cache has no copy".into(),
+            )
         });
     }
     let mut builder = ApiBuilder::from_cache(cache.clone())
@@ -204,18 +237,33 @@ unsafe fn snapshot(request: &Request) -> Outcome<PathBuf> {
     if !is_plain(&info.sha) {
         return Err(Failure(Status::Server, "the server named no commit".into()));
     }
-    let folder = cache.path().join(repo.folder_name()).join("snapshots").join(&info.sha);
+    let folder = cache
+        .path()
+        .join(repo.folder_name())
+        .join("snapshots")
+        .join(&info.sha);
     // By commit: a branch that moves meanwhile cannot mix two versions.
-    let fixed = Repo::with_revision(c_text(request.repository)?.to_string(), kind, info.sha.clone());
+    let fixed = Repo::with_revision(
+        c_text(request.repository)?.to_string(),
+        kind,
+        info.sha.clone(),
+    );
     let fixed = api.repo(fixed);
     let patterns = c_text(request.patterns)?;
     let mut found = 0;
-    for file in info.siblings.iter().map(|sibling| sibling.rfilename.as_str()) {
+    for file in info
+        .siblings
+        .iter()
+        .map(|sibling| sibling.rfilename.as_str())
+    {
         if !is_wanted(patterns, file) {
             continue;
         }
         if !is_plain(file) {
-            return Err(Failure(Status::Server, format!("{file:?} is not a plain file name")));
+            return Err(Failure(
+                Status::Server,
+                format!("{file:?} is not a plain file name"),
+            ));
         }
         found += 1;
         if !folder.join(file).exists() {
@@ -223,10 +271,16 @@ unsafe fn snapshot(request: &Request) -> Outcome<PathBuf> {
         }
     }
     if found == 0 {
-        return Err(Failure(Status::NotFound, "no file of the repository is of a wanted kind".into()));
+        return Err(Failure(
+            Status::NotFound,
+            "no file of the repository is of a wanted kind".into(),
+        ));
     }
     if repo.revision() != info.sha {
-        cache.repo(repo).create_ref(&info.sha).map_err(|error| Failure(Status::Io, error.to_string()))?;
+        cache
+            .repo(repo)
+            .create_ref(&info.sha)
+            .map_err(|error| Failure(Status::Io, error.to_string()))?;
     }
     Ok(folder)
 }

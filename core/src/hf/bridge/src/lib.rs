@@ -7,8 +7,10 @@ mod parquet;
 mod template;
 mod tokenizer;
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, CStr, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Once;
 
 /// Values of `bsb_status`.
 #[repr(C)]
@@ -52,7 +54,11 @@ pub struct Buffer<T> {
 impl<T> From<Vec<T>> for Buffer<T> {
     fn from(values: Vec<T>) -> Self {
         let mut values = std::mem::ManuallyDrop::new(values);
-        Buffer { data: values.as_mut_ptr(), size: values.len(), capacity: values.capacity() }
+        Buffer {
+            data: values.as_mut_ptr(),
+            size: values.len(),
+            capacity: values.capacity(),
+        }
     }
 }
 
@@ -65,6 +71,23 @@ impl<T> Drop for Buffer<T> {
     }
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A library prints nothing: panics that `guard` turns into a status are not reported.
+fn silence_guarded_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                previous(info);
+            }
+        }));
+    });
+}
+
 /// Runs a body, stores its result in `out` and turns failures and panics into a status.
 ///
 /// # Safety
@@ -74,7 +97,11 @@ pub unsafe fn guard<T>(
     error: *mut *mut c_char,
     body: impl FnOnce() -> Outcome<T>,
 ) -> Status {
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+    silence_guarded_panics();
+    let outer = GUARDED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    GUARDED.set(outer);
+    let failure = match outcome {
         Ok(Ok(value)) => {
             if !out.is_null() {
                 out.write(value);
@@ -87,7 +114,10 @@ pub unsafe fn guard<T>(
                 .downcast_ref::<String>()
                 .cloned()
                 .or_else(|| payload.downcast_ref::<&str>().map(|text| text.to_string()));
-            Failure(Status::Panic, text.unwrap_or_else(|| "panic without a message".into()))
+            Failure(
+                Status::Panic,
+                text.unwrap_or_else(|| "panic without a message".into()),
+            )
         }
     };
     if !error.is_null() {

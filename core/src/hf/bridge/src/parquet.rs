@@ -74,8 +74,16 @@ fn columns(handle: &Handle) -> Vec<u8> {
 fn select(handle: &mut Handle, names: &str) -> Outcome<()> {
     let mut fields = Vec::new();
     for name in names.lines() {
-        let field = handle.schema.get_fields().iter().find(|field| field.name() == name);
-        fields.push(field.cloned().ok_or_else(|| Failure(Status::NotFound, name.to_string()))?);
+        let field = handle
+            .schema
+            .get_fields()
+            .iter()
+            .find(|field| field.name() == name);
+        fields.push(
+            field
+                .cloned()
+                .ok_or_else(|| Failure(Status::NotFound, name.to_string()))?,
+        );
     }
     let projection = Type::group_type_builder(handle.schema.name())
         .with_fields(fields)
@@ -87,7 +95,10 @@ fn select(handle: &mut Handle, names: &str) -> Outcome<()> {
 }
 
 fn next(handle: &mut Handle, max_rows: usize) -> Outcome<Vec<u8>> {
-    let rows = handle.selected.as_mut().ok_or_else(|| Failure::invalid("no column selected"))?;
+    let rows = handle
+        .selected
+        .as_mut()
+        .ok_or_else(|| Failure::invalid("no column selected"))?;
     let mut values = Vec::new();
     for row in rows.take(max_rows) {
         values.push(row.map_err(Failure::invalid)?.to_json_value());
@@ -131,7 +142,9 @@ pub unsafe extern "C" fn bsb_parquet_select(
     names: *const c_char,
     error: *mut *mut c_char,
 ) -> Status {
-    guard(std::ptr::null_mut(), error, || select(&mut *handle, c_text(names)?))
+    guard(std::ptr::null_mut(), error, || {
+        select(&mut *handle, c_text(names)?)
+    })
 }
 
 #[no_mangle]

@@ -2,7 +2,7 @@
 //! Chat templates, with the filters, functions and block rules that transformers gives them.
 
 use crate::{guard, slice, text, Buffer, Failure, Outcome, Status};
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 use std::ffi::c_char;
 use std::io::{self, Write};
@@ -85,7 +85,11 @@ impl serde_json::ser::Formatter for PythonJson {
     fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.end(writer, b"]")
     }
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.separate(writer, first)
     }
     fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
@@ -98,7 +102,11 @@ impl serde_json::ser::Formatter for PythonJson {
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.end(writer, b"}")
     }
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.separate(writer, first)
     }
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -124,11 +132,16 @@ fn tojson(value: Value, arguments: Kwargs) -> Result<Value, Error> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
     serde::Serialize::serialize(&value, &mut serializer)
         .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    Ok(Value::from_safe_string(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Value::from_safe_string(
+        String::from_utf8_lossy(&bytes).into_owned(),
+    ))
 }
 
 fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
+    Err(Error::new(
+        ErrorKind::InvalidOperation,
+        format!("{RAISED}{message}"),
+    ))
 }
 
 fn strftime(now: i64, format: &str) -> Result<String, Error> {
@@ -138,15 +151,42 @@ fn strftime(now: i64, format: &str) -> Result<String, Error> {
         .map_err(bad)
 }
 
+/// Jinja2's tests and length: None is not iterable, texts and mappings are sequences, and undefined
+/// values are empty.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && (value.as_str().is_some() || value.try_iter().is_ok())
+}
+
+fn is_sequence(value: &Value) -> bool {
+    matches!(
+        value.kind(),
+        ValueKind::Seq | ValueKind::Map | ValueKind::String
+    )
+}
+
+fn length(value: &Value) -> Result<usize, Error> {
+    if value.is_undefined() {
+        return Ok(0);
+    }
+    let characters = value.as_str().map(|text| text.chars().count());
+    characters.or_else(|| value.len()).ok_or_else(|| {
+        let text = format!("a value of type {} has no length", value.kind());
+        Error::new(ErrorKind::InvalidOperation, text)
+    })
+}
+
 /// `{% generation %}` marks what the assistant said, for training; it changes no text. Turned into
 /// an `if` that always holds, with the same white space rules.
 fn without_generation_tags(source: &str) -> String {
     let mut result = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}").map(|end| end + 2) else { break };
+        let Some(length) = rest[start..].find("%}").map(|end| end + 2) else {
+            break;
+        };
         let tag = &rest[start..start + length];
-        let word = tag[2..length - 2].trim_matches(|c: char| c == '-' || c == '+' || c.is_whitespace());
+        let word =
+            tag[2..length - 2].trim_matches(|c: char| c == '-' || c == '+' || c.is_whitespace());
         result.push_str(&rest[..start]);
         match word {
             "generation" => result.push_str(&tag.replace("generation", "if true")),
@@ -192,9 +232,17 @@ fn render(source: &str, context: &[u8], limits: &Limits) -> Outcome<Vec<u8>> {
     let now = limits.now;
     environment.add_function("strftime_now", move |format: &str| strftime(now, format));
     environment.add_filter("tojson", tojson);
-    let template = environment.template_from_named_str("chat template", &source)
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
+    environment.add_test("iterable", is_iterable);
+    environment.add_test("sequence", is_sequence);
+    let template = environment
+        .template_from_named_str("chat template", &source)
         .map_err(|error| failure(&error))?;
-    let mut output = Capped { bytes: Vec::new(), limit: limits.max_output };
+    let mut output = Capped {
+        bytes: Vec::new(),
+        limit: limits.max_output,
+    };
     template
         .render_captured_to(Value::from_serialize(&context), &mut output)
         .map_err(|error| failure(&error))?;
@@ -212,7 +260,11 @@ pub unsafe extern "C" fn bsb_template_render(
     error: *mut *mut c_char,
 ) -> Status {
     guard(bytes, error, || {
-        let rendered = render(text(source, source_size)?, slice(context, context_size), &*limits)?;
+        let rendered = render(
+            text(source, source_size)?,
+            slice(context, context_size),
+            &*limits,
+        )?;
         Ok(rendered.into())
     })
 }

@@ -31,8 +31,14 @@ fn check_ids(json: &str, tokenizer: &Tokenizer) -> Outcome<u32> {
     for (token, id) in tokenizer.get_vocab(true) {
         end = end.max(id.saturating_add(1));
         if let Some(other) = seen.insert(id, token.clone()) {
-            let (first, second) = if other < token { (other, token) } else { (token, other) };
-            return Err(Failure::invalid(format!("tokens {first:?} and {second:?} share id {id}")));
+            let (first, second) = if other < token {
+                (other, token)
+            } else {
+                (token, other)
+            };
+            return Err(Failure::invalid(format!(
+                "tokens {first:?} and {second:?} share id {id}"
+            )));
         }
     }
     let added: AddedTokens = serde_json::from_str(json).map_err(Failure::invalid)?;
@@ -56,7 +62,10 @@ fn load(json: &str) -> Outcome<*mut Handle> {
     tokenizer.with_truncation(None).map_err(Failure::invalid)?;
     tokenizer.with_padding(None);
     let vocab_size = check_ids(json, &tokenizer)?;
-    Ok(Box::into_raw(Box::new(Handle { tokenizer, vocab_size })))
+    Ok(Box::into_raw(Box::new(Handle {
+        tokenizer,
+        vocab_size,
+    })))
 }
 
 #[no_mangle]
