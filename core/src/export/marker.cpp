@@ -48,11 +48,10 @@ std::string checked_file(const fs::path& file, const std::string& name, const Js
     if (error) {
         return concat("file ", name, " is listed in ", kMarkerFile, " but missing");
     }
-    if (static_cast<int64_t>(size) != expected.value("bytes", int64_t(-1))) {
-        return concat("file ", name, " has ", size, " bytes instead of ",
-            expected.value("bytes", int64_t(-1)));
+    if (!expected.contains("bytes") || expected["bytes"] != static_cast<int64_t>(size)) {
+        return concat("file ", name, " has ", size, " bytes, not the size it was written with");
     }
-    if (sha256_file(file) != expected.value("sha256", std::string())) {
+    if (!expected.contains("sha256") || expected["sha256"] != sha256_file(file)) {
         return concat("file ", name, " has another content than when it was written (SHA-256)");
     }
     return {};

@@ -62,7 +62,7 @@ Packing packing_from(const Json& config)
         fail(ErrorCode::FileCorrupt, "quantization_config is not an object");
     }
     const std::string method = text_of(config, "quant_method", "");
-    if (method != "auto-round") {
+    if (method != "auto-round" && method != "intel/auto-round") { // the second one by old versions
         unsupported("quant_method", method, "auto-round");
     }
     for (const char* key : {"rotation_config", "spinquant_config"}) {

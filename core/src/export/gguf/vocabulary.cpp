@@ -223,19 +223,9 @@ bool adds_space_prefix(const Json& tokenizer)
         && pre.value("add_prefix_space", true);
 }
 
-} // namespace
-
-void add_vocabulary(GgufFields& fields, const VocabularyInput& input)
+void add_fields(GgufFields& fields, const VocabularyInput& input, const std::string& text)
 {
-    const auto file = input.files.find("tokenizer.json");
-    if (file == input.files.end()) {
-        fail(ErrorCode::FileNotFound, "the model has no tokenizer.json, which GGUF is written from",
-            {{"file", "tokenizer.json"}}, "Export in another format.");
-    }
-    if (input.rows <= 0 || input.rows > kMaxTokens) {
-        corrupt("the embedding has an impossible number of rows", std::to_string(input.rows));
-    }
-    const Json tokenizer = parse_json(file->second, "tokenizer.json");
+    const Json tokenizer = parse_json(text, "tokenizer.json");
     const Kind kind = kind_of(tokenizer);
     const Json& model = tokenizer["model"];
     Vocabulary vocabulary(input.rows);
@@ -256,8 +246,27 @@ void add_vocabulary(GgufFields& fields, const VocabularyInput& input)
     add_special_tokens(fields, {input.files, input.config, tokenizer, vocabulary.tokens});
     fields.set("tokenizer.ggml.tokens", std::move(vocabulary.tokens));
     fields.set("tokenizer.ggml.token_type", std::move(vocabulary.types));
-    if (std::string text = chat_template_text(input.files); !text.empty()) {
-        fields.set("tokenizer.chat_template", std::move(text));
+    if (std::string chat = chat_template_text(input.files); !chat.empty()) {
+        fields.set("tokenizer.chat_template", std::move(chat));
+    }
+}
+
+} // namespace
+
+void add_vocabulary(GgufFields& fields, const VocabularyInput& input)
+{
+    const auto file = input.files.find("tokenizer.json");
+    if (file == input.files.end()) {
+        fail(ErrorCode::FileNotFound, "the model has no tokenizer.json, which GGUF is written from",
+            {{"file", "tokenizer.json"}}, "Export in another format.");
+    }
+    if (input.rows <= 0 || input.rows > kMaxTokens) {
+        corrupt("the embedding has an impossible number of rows", std::to_string(input.rows));
+    }
+    try {
+        add_fields(fields, input, file->second);
+    } catch (const Json::exception& error) {
+        corrupt("the tokenizer's files hold values of another kind", error.what());
     }
 }
 
