@@ -9,12 +9,16 @@
 
 namespace bitsmith::model {
 
-BlockShared::BlockShared(int64_t tokens, int64_t past, const at::TensorOptions& options)
+BlockShared::BlockShared(
+    int64_t tokens, int64_t past, const at::TensorOptions& options, const at::Tensor& padding)
     : impl_(std::make_unique<Impl>())
 {
     impl_->tokens = tokens;
     impl_->past = past;
     impl_->options = options;
+    if (padding.defined()) {
+        impl_->padding = padding.to(options.device());
+    }
 }
 
 BlockShared::~BlockShared() = default;
@@ -64,7 +68,7 @@ BlockShared::Impl::MaskEntry& BlockShared::Impl::mask_entry(MaskKind kind, int64
         }
     }
     MaskEntry entry{key, {}, {}};
-    if (hides || (past > 0 && tokens > 1)) {
+    if (hides || padding.defined() || (past > 0 && tokens > 1)) {
         entry.additive = build_mask(key);
         entry.mask.additive = entry.additive;
     } else {
@@ -83,11 +87,14 @@ at::Tensor BlockShared::Impl::build_mask(int64_t window) const
     if (window > 0) {
         hidden = hidden.logical_or(query - key >= window);
     }
+    if (padding.defined()) {
+        hidden = hidden.logical_or(key < padding.view({-1, 1, 1, 1}));
+    }
     // Finite, so that a row without any key gives numbers and not NaN.
     const double lowest = options.dtype() == at::kHalf
         ? -65504.0
         : static_cast<double>(std::numeric_limits<c10::BFloat16>::lowest());
-    return at::zeros({tokens, past + tokens}, options).masked_fill_(hidden, lowest);
+    return at::zeros(hidden.sizes(), options).masked_fill_(hidden, lowest);
 }
 
 } // namespace bitsmith::model

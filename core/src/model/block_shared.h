@@ -11,7 +11,9 @@ namespace bitsmith::model {
 struct AttentionMask
 {
     bool causal = false; ///< query t sees keys 0..t and there are no past tokens
-    at::Tensor additive; ///< [tokens, past + tokens]: 0, or the lowest finite value of the type
+    /// 0, or the lowest finite value of the type: [tokens, past + tokens], with padding
+    /// [batch, 1, tokens, past + tokens].
+    at::Tensor additive;
 };
 
 /// Used from one thread at a time.
@@ -20,6 +22,7 @@ struct BlockShared::Impl
     int64_t tokens = 0;
     int64_t past = 0;
     at::TensorOptions options;
+    at::Tensor padding; ///< on the options' device; undefined: none
 
     /// Table for heads of `head_dim` components; undefined when `spec` has no rotary embedding.
     const RotaryTable& rotary(const RotarySpec& spec, int64_t head_dim);

@@ -54,9 +54,9 @@ std::unique_ptr<DecoderBlock> CausalLm::load_block(int64_t index) const
     return model::load_block(spec_, index, *tensors_, options_);
 }
 
-BlockShared CausalLm::shared(int64_t tokens, int64_t past) const
+BlockShared CausalLm::shared(int64_t tokens, int64_t past, const at::Tensor& padding) const
 {
-    return BlockShared(tokens, past, options_);
+    return BlockShared(tokens, past, options_, padding);
 }
 
 at::Tensor CausalLm::final_norm(const at::Tensor& hidden) const

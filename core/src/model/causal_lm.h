@@ -27,7 +27,8 @@ public:
     /// the embedding.
     at::Tensor embed(const at::Tensor& ids, int64_t past = 0) const;
     std::unique_ptr<DecoderBlock> load_block(int64_t index) const;
-    BlockShared shared(int64_t tokens, int64_t past = 0) const;
+    /// `padding`: see BlockShared.
+    BlockShared shared(int64_t tokens, int64_t past = 0, const at::Tensor& padding = {}) const;
 
     /// hidden [..., hidden] after the last block -> normed hidden that the head multiplies.
     at::Tensor final_norm(const at::Tensor& hidden) const;

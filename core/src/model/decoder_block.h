@@ -32,7 +32,10 @@ private:
 class BlockShared
 {
 public:
-    BlockShared(int64_t tokens, int64_t past, const at::TensorOptions& options);
+    /// `padding` int64 [batch] or undefined: that many tokens at the front of each row are hidden
+    /// from all others. Positions count them: rotary embeddings depend on distances alone.
+    BlockShared(int64_t tokens, int64_t past, const at::TensorOptions& options,
+        const at::Tensor& padding = {});
     ~BlockShared();
     BlockShared(BlockShared&&) noexcept;
     BlockShared& operator=(BlockShared&&) noexcept;
