@@ -79,11 +79,12 @@ int64_t ConfigReader::integer(const Json& value, std::string_view field, int64_t
     const std::string allowed =
         "a whole number from " + std::to_string(lowest) + " to " + std::to_string(kMaxCount);
     // Unsigned and signed are asked separately: 2^63 and above must not wrap.
-    if (value.is_number_unsigned()) {
-        const auto number = value.get<uint64_t>();
-        if (number >= static_cast<uint64_t>(lowest) && number <= uint64_t{kMaxCount}) {
-            return static_cast<int64_t>(number);
-        }
+    // Numbers built by our own code are signed, parsed ones unsigned; both are whole.
+    const bool fits = value.is_number_unsigned()
+        ? value.get<uint64_t>() <= static_cast<uint64_t>(kMaxCount)
+        : value.is_number_integer() && value.get<int64_t>() <= kMaxCount;
+    if (fits && value.get<int64_t>() >= lowest) {
+        return value.get<int64_t>();
     }
     reject(field, allowed);
 }
