@@ -231,28 +231,7 @@ JobSpec starting_spec(const SpecFlags& flags, const std::optional<JobSpec>& base
     return flags.spec_file.empty() ? spec : read_job_spec(flags.spec_file, spec);
 }
 
-} // namespace
-
-std::string both_spellings(const std::string& key)
-{
-    std::string dashes = key, underscores = key;
-    std::replace(dashes.begin(), dashes.end(), '_', '-');
-    std::replace(underscores.begin(), underscores.end(), '-', '_');
-    return dashes == underscores ? "--" + dashes : "--" + dashes + ",--" + underscores;
-}
-
-std::shared_ptr<SpecFlags> add_spec_flags(CLI::App& command)
-{
-    auto flags = std::make_shared<SpecFlags>();
-    command.add_option("MODEL", flags->model, "Hugging Face folder, .gguf file, or Hub id");
-    add_whole_spec_flags(command, *flags);
-    JobSpec defaults;
-    SectionVisitor sections(command, *flags);
-    visit_fields(sections, defaults);
-    return flags;
-}
-
-JobSpec build_spec(const SpecFlags& flags, const std::optional<JobSpec>& base)
+JobSpec combined(const SpecFlags& flags, const std::optional<JobSpec>& base)
 {
     JobSpec spec = starting_spec(flags, base);
     if (flags.reference_mode) {
@@ -280,7 +259,41 @@ JobSpec build_spec(const SpecFlags& flags, const std::optional<JobSpec>& base)
         parse_scheme(scheme); // a typo is a usage error, not a rule broken later
         spec.scheme.overrides.push_back({pattern, scheme});
     }
+    parse_scheme(spec.scheme.scheme);
     return spec;
+}
+
+} // namespace
+
+std::string both_spellings(const std::string& key)
+{
+    std::string dashes = key, underscores = key;
+    std::replace(dashes.begin(), dashes.end(), '_', '-');
+    std::replace(underscores.begin(), underscores.end(), '-', '_');
+    return dashes == underscores ? "--" + dashes : "--" + dashes + ",--" + underscores;
+}
+
+std::shared_ptr<SpecFlags> add_spec_flags(CLI::App& command)
+{
+    auto flags = std::make_shared<SpecFlags>();
+    command.add_option("MODEL", flags->model, "Hugging Face folder, .gguf file, or Hub id");
+    add_whole_spec_flags(command, *flags);
+    JobSpec defaults;
+    SectionVisitor sections(command, *flags);
+    visit_fields(sections, defaults);
+    return flags;
+}
+
+JobSpec build_spec(const SpecFlags& flags, const std::optional<JobSpec>& base)
+{
+    try {
+        return combined(flags, base);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::InvalidSpec) {
+            throw UsageError(error);
+        }
+        throw;
+    }
 }
 
 } // namespace bitsmith::cli

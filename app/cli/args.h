@@ -3,6 +3,7 @@
 // (--group-size, --group_size).
 #pragma once
 
+#include <bitsmith/error.h>
 #include <bitsmith/job_spec.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +15,15 @@
 #include <vector>
 
 namespace bitsmith::cli {
+
+/// A flag or a job file says something that cannot be understood: exit code 2, not 4.
+class UsageError : public Error
+{
+public:
+    explicit UsageError(const Error& error)
+        : Error(error)
+    { }
+};
 
 /// What the user gave on the command line for a job.
 struct SpecFlags
@@ -32,7 +42,7 @@ struct SpecFlags
 std::shared_ptr<SpecFlags> add_spec_flags(CLI::App& command);
 
 /// Named recipe < spec file < flags. With `base` (the demo job, or the spec of a run that goes on)
-/// everything else changes that. Throws InvalidSpec, FileNotFound, FileCorrupt.
+/// everything else changes that. Throws UsageError (InvalidSpec), FileNotFound, FileCorrupt.
 JobSpec build_spec(const SpecFlags& flags, const std::optional<JobSpec>& base = {});
 
 /// "--group-size,--group_size" for the key of a field.

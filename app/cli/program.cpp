@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "program.h"
 
+#include "args.h"
 #include "commands/commands.h"
 
 #include <bitsmith/control.h>
@@ -56,6 +57,15 @@ void print_error(std::ostream& err, const Error& error)
     }
 }
 
+int on_usage_error(const std::string& message, bool json, Console& console)
+{
+    console.err << "error: " << message << "\n  Run with --help for the options.\n";
+    if (json) {
+        console.out << error_document("usage", message);
+    }
+    return kExitUsage;
+}
+
 /// Help and version requests come as exceptions too, with code 0.
 int on_parse_result(const CLI::App& app, const CLI::ParseError& error, bool json, Console& console)
 {
@@ -63,11 +73,23 @@ int on_parse_result(const CLI::App& app, const CLI::ParseError& error, bool json
         app.exit(error, console.out, console.err);
         return kExitDone;
     }
-    console.err << "error: " << error.what() << "\n  Run with --help for the options.\n";
-    if (json) {
-        console.out << error_document("usage", error.what());
+    return on_usage_error(error.what(), json, console);
+}
+
+/// CLI11 only says that a command is missing. Empty: the first argument is a command or an option.
+std::string unknown_command(const std::vector<std::string>& arguments)
+{
+    if (arguments.empty() || arguments.front().rfind('-', 0) == 0) {
+        return {};
     }
-    return kExitUsage;
+    std::string names;
+    for (const Command& command : kCommands) {
+        if (arguments.front() == command.name) {
+            return {};
+        }
+        names += (names.empty() ? "" : ", ") + std::string(command.name);
+    }
+    return "there is no command '" + arguments.front() + "'; commands: " + names;
 }
 
 template <class Work>
@@ -80,7 +102,8 @@ int guarded(Work&& work, bool json, Console& console)
         if (json) {
             console.out << error_document(error);
         }
-        return exit_code_of(error.code());
+        const bool usage = dynamic_cast<const UsageError*>(&error) != nullptr;
+        return usage ? static_cast<int>(kExitUsage) : exit_code_of(error.code());
     } catch (const Cancelled&) {
         console.err << "cancelled\n";
         if (json) {
@@ -111,6 +134,9 @@ int run_program(const std::vector<std::string>& arguments, Console console)
         actions.emplace_back(sub, command.add(*sub));
     }
     const bool json = wants_json(arguments);
+    if (const std::string unknown = unknown_command(arguments); !unknown.empty()) {
+        return on_usage_error(unknown, json, console);
+    }
     try {
         // CLI11 takes the last argument first.
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));

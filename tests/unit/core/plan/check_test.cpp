@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/test_main.h"
+
+#include <bitsmith/check.h>
+#include <bitsmith/spec_json.h>
+
+#include <QtTest>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+using namespace bitsmith;
+
+class CheckTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void findsNothingWrongWithADefaultJob();
+    void reportsRules_data();
+    void reportsRules();
+    void putsErrorsFirst();
+    void everyFixMakesItsFindingGoAway();
+    void saysNothingAboutLayersWhileTheModelIsUnknown();
+    void estimatesGrowWithSamplesAndShrinkWithBits();
+};
+
+namespace {
+
+ModelInfo model()
+{
+    ModelInfo info;
+    info.blocks = 1;
+    info.hidden_size = 256;
+    info.vocab_size = 1000;
+    info.max_length = 4096;
+    info.parameters = 256 * 256 * 3 + 1000 * 256;
+    for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+        info.layers.push_back({std::string("model.layers.0.self_attn.") + name, 0, 256, 256, "BF16",
+            256 * 256 * 2, true, "model.layers.0.qkv"});
+    }
+    info.layers.push_back({"lm_head", -1, 1000, 256, "BF16", 1000 * 256 * 2, false, ""});
+    return info;
+}
+
+JobSpec job()
+{
+    JobSpec spec;
+    spec.model.path = "/nowhere/model";
+    return spec;
+}
+
+using Change = std::function<void(JobSpec&, ModelInfo&)>;
+struct RuleCase
+{
+    const char* id;
+    Severity severity;
+    const char* field;
+    Change change;
+};
+
+const std::vector<RuleCase>& cases()
+{
+    static const std::vector<RuleCase> list = {
+        {"V01", Severity::Error, "model.path", [](auto& s, auto&) { s.model.path.clear(); }},
+        {"V02", Severity::Error, "exports.formats",
+            [](auto& s, auto&) { s.scheme.scheme = "gguf:q4_0"; }},
+        {"V02", Severity::Error, "exports.formats",
+            [](auto& s, auto&) { s.exports.formats = {"auto_ruond"}; }},
+        {"V03", Severity::Warning, "scheme.scheme",
+            [](auto&, auto& m) { m.layers[0].columns = 40; }},
+        {"V03", Severity::Warning, "scheme.group_size",
+            [](auto&, auto& m) { m.layers[0].columns = 576; }},
+        {"V04", Severity::Error, "scheme.group_size",
+            [](auto& s, auto&) { s.scheme.group_size = 33; }},
+        {"V05", Severity::Info, "scheme.scheme",
+            [](auto& s, auto&) {
+                s.scheme.scheme = "gguf:q4_0";
+                s.scheme.bits = 3;
+            }},
+        {"V06", Severity::Info, "recipe.iters",
+            [](auto& s, auto&) { s.scheme.scheme = "gguf:q4_0"; }},
+        {"V07", Severity::Warning, "recipe.name",
+            [](auto& s, auto&) { s.scheme.scheme = "W2A16"; }},
+        {"V08", Severity::Warning, "recipe.name",
+            [](auto& s, auto&) { s.recipe = named_recipe("light"); }},
+        {"V13", Severity::Warning, "exports.formats",
+            [](auto& s, auto&) { s.scheme.scheme = "W3A16"; }},
+        {"V14", Severity::Warning, "scheme.quant_lm_head",
+            [](auto& s, auto&) { s.scheme.quant_lm_head = true; }},
+        {"V15", Severity::Error, "recipe.nsamples", [](auto& s, auto&) { s.recipe.nsamples = 0; }},
+        {"V16", Severity::Warning, "recipe.selection",
+            [](auto& s, auto&) { s.calibration.holdout = 0; }},
+        {"V17", Severity::Warning, "recipe.batch_size",
+            [](auto& s, auto&) { s.recipe.batch_size = 129; }},
+        {"V17", Severity::Warning, "recipe.seqlen", [](auto& s, auto&) { s.recipe.seqlen = 8192; }},
+        {"V24", Severity::Warning, "evaluation.text",
+            [](auto& s, auto&) {
+                s.calibration.dataset = "a.txt,b.txt";
+                s.evaluation.text = "b.txt";
+                s.evaluation.metrics = {"kld"};
+            }},
+        {"V25", Severity::Info, "scheme.keep[0]",
+            [](auto& s, auto&) { s.scheme.keep = {"nothing"}; }},
+        {"V26", Severity::Warning, "scheme.overrides",
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"v_proj", "W8A16"}};
+            }},
+        {"V27", Severity::Info, "exports.formats",
+            [](auto& s, auto&) {
+                s.exports.formats = {"auto_round", "gguf"};
+            }},
+        {"V28", Severity::Error, "recipe.iters", [](auto& s, auto&) { s.recipe.iters = -1; }},
+        {"V28", Severity::Error, "recipe.lr", [](auto& s, auto&) { s.recipe.lr = std::nan(""); }},
+        {"V28", Severity::Error, "recipe.lr", [](auto& s, auto&) { s.recipe.lr = 0; }},
+        {"V28", Severity::Error, "scheme.bits", [](auto& s, auto&) { s.scheme.bits = 9; }},
+        {"V29", Severity::Error, "scheme.scheme",
+            [](auto& s, auto&) { s.scheme.scheme = "W4A17"; }},
+        {"V29", Severity::Error, "scheme.overrides[0].scheme",
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"v_proj", "W4A17"}};
+            }},
+        {"V30", Severity::Warning, "exports.formats",
+            [](auto& s, auto&) { s.exports.formats.clear(); }},
+        {"V31", Severity::Warning, "scheme.scheme", [](auto& s, auto&) { s.scheme.keep = {"*"}; }},
+        {"V32", Severity::Error, "evaluation.metrics",
+            [](auto& s, auto&) { s.evaluation.metrics = {"pppl"}; }},
+        {"V33", Severity::Error, "evaluation.text",
+            [](auto& s, auto&) {
+                s.recipe = named_recipe("rtn");
+                s.evaluation.metrics = {"kld"};
+            }},
+        {"V34", Severity::Error, "runtime.device",
+            [](auto& s, auto&) { s.runtime.device = "gpu"; }},
+        {"V35", Severity::Error, "exports.output",
+            [](auto& s, auto&) { s.exports.output = "/nowhere/model/../model/out/"; }},
+        {"V36", Severity::Info, "model.path", [](auto&, auto& m) { m.quantization = "gptq"; }},
+    };
+    return list;
+}
+
+const Issue* find(const std::vector<Issue>& issues, const RuleCase& rule)
+{
+    const auto found = std::find_if(issues.begin(), issues.end(),
+        [&](const Issue& issue) { return issue.id == rule.id && issue.field == rule.field; });
+    return found == issues.end() ? nullptr : &*found;
+}
+
+} // namespace
+
+void CheckTest::findsNothingWrongWithADefaultJob()
+{
+    const ModelInfo info = model();
+    const auto issues = check(job(), &info);
+    QVERIFY2(issues.empty(), issues.empty() ? "" : issues.front().message.c_str());
+}
+
+void CheckTest::reportsRules_data()
+{
+    QTest::addColumn<int>("index");
+    for (std::size_t i = 0; i < cases().size(); ++i) {
+        QTest::addRow("%s %s %d", cases()[i].id, cases()[i].field, static_cast<int>(i))
+            << static_cast<int>(i);
+    }
+}
+
+void CheckTest::reportsRules()
+{
+    QFETCH(int, index);
+    const RuleCase& rule = cases()[static_cast<std::size_t>(index)];
+    JobSpec spec = job();
+    ModelInfo info = model();
+    rule.change(spec, info);
+    const auto issues = check(spec, &info);
+    const Issue* issue = find(issues, rule);
+    QVERIFY(issue != nullptr);
+    QCOMPARE(issue->severity, rule.severity);
+    QVERIFY(!issue->message.empty());
+}
+
+void CheckTest::putsErrorsFirst()
+{
+    JobSpec spec = job();
+    spec.scheme.scheme = "W2A16"; // a warning of an early rule
+    spec.model.path.clear(); // an error of a late one
+    const auto issues = check(spec, nullptr);
+    QVERIFY(issues.size() >= 2);
+    QVERIFY(std::is_sorted(issues.begin(), issues.end(),
+        [](const Issue& a, const Issue& b) { return a.severity < b.severity; }));
+    QCOMPARE(issues.front().id, std::string("V01"));
+}
+
+void CheckTest::everyFixMakesItsFindingGoAway()
+{
+    int fixes = 0;
+    for (const RuleCase& rule : cases()) {
+        JobSpec spec = job();
+        ModelInfo info = model();
+        rule.change(spec, info);
+        const auto issues = check(spec, &info);
+        const Issue* issue = find(issues, rule);
+        if (issue == nullptr || issue->fix_value.empty()) {
+            continue;
+        }
+        ++fixes;
+        set_field(spec, issue->field, issue->fix_value);
+        QVERIFY2(find(check(spec, &info), rule) == nullptr, rule.id);
+    }
+    QVERIFY(fixes >= 10);
+}
+
+void CheckTest::saysNothingAboutLayersWhileTheModelIsUnknown()
+{
+    JobSpec spec = job();
+    spec.scheme.keep = {"nothing"};
+    QVERIFY(check(spec, nullptr).empty());
+}
+
+void CheckTest::estimatesGrowWithSamplesAndShrinkWithBits()
+{
+    const ModelInfo info = model();
+    JobSpec spec = job();
+    const Estimate four = estimate(spec, info, build_plan(spec, info));
+    QCOMPARE(four.average_bits, 4 + 20.0 / 128);
+    // Three layers at 4.16 bits and 16 bits for the rest.
+    const double expected = 3 * 256 * 256 * (4 + 20.0 / 128) / 8 + 1000 * 256 * 2;
+    QVERIFY(std::abs(static_cast<double>(four.export_bytes) - expected) < 2);
+    spec.recipe.nsamples *= 2;
+    const Estimate more = estimate(spec, info, build_plan(spec, info));
+    const int64_t chain = 128LL * 2048 * 256 * 4;
+    QCOMPARE(more.peak_host_bytes - four.peak_host_bytes, 4 * chain);
+    spec.scheme.scheme = "W2A16";
+    QVERIFY(estimate(spec, info, build_plan(spec, info)).export_bytes < four.export_bytes);
+}
+
+BITSMITH_TEST(CheckTest)
+#include "check_test.moc"
