@@ -34,7 +34,8 @@ struct GgufVocabulary
 
     int64_t size() const { return static_cast<int64_t>(tokens.size()); }
     bool is_filler(std::size_t id) const; ///< "[PAD7]": a row without a token
-    /// Text of the token that `key` names; empty when the key is absent. Throws for an id outside.
+    /// Text of the token that `key` names; empty when the key is absent and has no default. Throws
+    /// for an id outside.
     std::optional<std::string> special(std::string_view key) const;
     std::optional<int64_t> special_id(std::string_view key) const;
     [[noreturn]] void corrupt(std::string_view field, std::string found, std::string allowed) const;

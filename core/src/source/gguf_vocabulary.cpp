@@ -20,6 +20,18 @@ constexpr int64_t kLastType = 6;
 // Without a limit one long token would cost the square of its length.
 constexpr std::size_t kMaxPieceBytes = 256;
 
+/// SentencePiece's own ids, for files that leave them out (formats.md 6.7).
+std::optional<int64_t> default_special_id(std::string_view key, int64_t n_tokens)
+{
+    for (const auto& [name, id] : {std::pair{"unknown_token_id", int64_t{0}},
+             std::pair{"bos_token_id", int64_t{1}}, std::pair{"eos_token_id", int64_t{2}}}) {
+        if (key == name && id < n_tokens) {
+            return id;
+        }
+    }
+    return std::nullopt;
+}
+
 /// Where characters begin in UTF-8 text, without the first.
 std::vector<std::size_t> inner_boundaries(std::string_view text)
 {
@@ -115,6 +127,9 @@ bool GgufVocabulary::is_filler(std::size_t id) const
 std::optional<int64_t> GgufVocabulary::special_id(std::string_view key) const
 {
     const auto id = metadata.integer(concat(kPrefix, key));
+    if (!id && metadata.text(concat(kPrefix, "model")) == "llama") {
+        return default_special_id(key, size());
+    }
     if (id && (*id < 0 || *id >= size())) {
         corrupt(key, concat(*id), concat("0 to ", size() - 1));
     }
