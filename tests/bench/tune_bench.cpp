@@ -15,6 +15,7 @@
 #include <bitsmith/observer.h>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <nlohmann/json.hpp>

@@ -105,8 +105,8 @@ AffineParameters affine_parameters(const GroupRange& range, const Scheme& scheme
     AffineParameters parameters;
     parameters.scale = positive_scale(low, high, scheme.bits);
     if (kind == Affine::FloatMinimum) {
-        // Adding zero turns -0 into 0, which the product of code 0 would otherwise expose.
-        parameters.minimum = half_ste(low + 0.0);
+        // Adding zero turns -0 into 0; otherwise the sign of a zero would differ after storage.
+        parameters.minimum = half_ste(low) + 0.0;
         return parameters;
     }
     // A scale that fp16 rounded down can push the quotient just past the last code.
