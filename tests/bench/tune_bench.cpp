@@ -7,9 +7,9 @@
 // plain     forward and backward of the same block with its weights as ordinary leaves
 // step      a whole step of the tuner: sampling, forward, loss, backward, update
 // weights   quantize_ and step_ of all layers, the work that only quantization adds
-// Prints medians in milliseconds as one JSON object.
+// Prints medians in milliseconds as one JSON object, of wall time, or with "cpu" as second argument
+// of the process's CPU time (for OMP_NUM_THREADS=1 on a machine that is busy with other things).
 #include "base/context.h"
-#include "base/timing.h"
 #include "tune/tuning_loop.h"
 
 #include <bitsmith/observer.h>
@@ -23,6 +23,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <deque>
 #include <functional>
 
@@ -34,18 +36,40 @@ namespace {
 constexpr int64_t kHidden = 576, kInner = 1536, kHeads = 9, kKeyHeads = 3, kHeadDim = 64;
 constexpr int64_t kBatch = 8, kTokens = 256, kSamples = 16;
 
+bool g_cpu_time = false;
+
+double now_in_ms()
+{
+    timespec now{};
+    clock_gettime(g_cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
+double median(std::vector<double> times)
+{
+    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+    std::nth_element(times.begin(), middle, times.end());
+    return *middle;
+}
+
 double median_ms(int repeats, const std::function<void()>& work)
 {
     work();
     std::vector<double> times;
     for (int i = 0; i < repeats; ++i) {
-        const Stopwatch watch;
+        const double start = now_in_ms();
         work();
-        times.push_back(watch.seconds() * 1e3);
+        times.push_back(now_in_ms() - start);
     }
-    std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-    return times[static_cast<std::size_t>(repeats / 2)];
+    return median(std::move(times));
 }
+
+/// Notes when each step was reported.
+struct StepTimes : Observer
+{
+    void on_event(const Event&) override { times.push_back(now_in_ms()); }
+    std::vector<double> times;
+};
 
 model::Linear linear(const char* name, int64_t out, int64_t in)
 {
@@ -134,7 +158,7 @@ double plain_ms(Block& block, const at::Tensor& hidden, int repeats)
 
 double step_ms(Block& block, const TuningTask& task, int repeats)
 {
-    RecordingObserver observer;
+    StepTimes observer;
     EventEmitter emitter(observer);
     RunContext context{emitter, {}, "cpu", 42};
     Recipe recipe;
@@ -145,13 +169,11 @@ double step_ms(Block& block, const TuningTask& task, int repeats)
         hooks.emplace_back(block.layers[i], *task.weights[i]);
     }
     run_tuning(context, task, recipe);
-    std::vector<double> times;
-    for (std::size_t i = 1; i < observer.events.size(); ++i) {
-        times.push_back(
-            static_cast<double>(observer.events[i].time_ms - observer.events[i - 1].time_ms));
+    std::vector<double> differences;
+    for (std::size_t i = 1; i < observer.times.size(); ++i) {
+        differences.push_back(observer.times[i] - observer.times[i - 1]);
     }
-    std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-    return times[static_cast<std::size_t>(repeats / 2)];
+    return median(std::move(differences));
 }
 
 double weights_ms(Block& block, int64_t bits, int64_t group, int repeats)
@@ -178,9 +200,10 @@ int main(int argc, char** argv)
 {
     const int repeats = argc > 1 ? std::atoi(argv[1]) : 10;
     if (repeats < 1) {
-        std::fprintf(stderr, "usage: tune_bench [repeats]\n");
+        std::fprintf(stderr, "usage: tune_bench [repeats] [cpu]\n");
         return 2;
     }
+    g_cpu_time = argc > 2 && std::strcmp(argv[2], "cpu") == 0;
     at::manual_seed(1);
     Block block;
     const at::Tensor inputs = at::randn({kSamples, kTokens, kHidden});
@@ -206,6 +229,7 @@ int main(int argc, char** argv)
     nlohmann::ordered_json result;
     result["threads"] = at::get_num_threads();
     result["repeats"] = repeats;
+    result["clock"] = g_cpu_time ? "cpu" : "wall";
     const double products = products_ms(block, repeats);
     const double plain = plain_ms(block, inputs.narrow(0, 0, kBatch), repeats);
     const double step = step_ms(block, task, repeats);
