@@ -6,6 +6,7 @@
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,12 +19,6 @@ constexpr double kHalfMax = 65504.0;
 /// Elements of a weight that are worked on at once outside tuning.
 constexpr int64_t kSliceElements = int64_t{1} << 22;
 
-at::Tensor apart_from_zero(const at::Tensor& scale)
-{
-    return at::where(
-        scale < 0, scale.clamp_max(-kScaleThreshold), scale.clamp_min(kScaleThreshold));
-}
-
 AffineParameters symmetric(const at::Tensor& low, const at::Tensor& high, int64_t bits)
 {
     const double half = std::ldexp(1.0, static_cast<int>(bits) - 1);
@@ -31,7 +26,7 @@ AffineParameters symmetric(const at::Tensor& low, const at::Tensor& high, int64_
     const at::Tensor sign = at::where(high < below, 1.0, -1.0).to(low.scalar_type());
     const at::Tensor largest = sign * at::maximum(below, high);
     AffineParameters parameters;
-    parameters.scale = apart_from_zero(half_ste(largest / half));
+    parameters.scale = apart_from_zero(half_ste(largest / half), kScaleThreshold);
     parameters.zero = at::full_like(parameters.scale.detach(), half);
     return parameters;
 }
@@ -39,7 +34,7 @@ AffineParameters symmetric(const at::Tensor& low, const at::Tensor& high, int64_
 at::Tensor positive_scale(const at::Tensor& low, const at::Tensor& high, int64_t bits)
 {
     const double levels = std::ldexp(1.0, static_cast<int>(bits)) - 1;
-    return half_ste((high - low) / levels).clamp_min(kScaleThreshold);
+    return apart_from_zero(half_ste((high - low) / levels), kScaleThreshold);
 }
 
 /// Part of the tuned values that belongs to rows [first, first + count).
@@ -100,8 +95,9 @@ Affine affine_kind(const Scheme& scheme)
 AffineParameters affine_parameters(const GroupRange& range, const Scheme& scheme,
     const at::Tensor& min_scale, const at::Tensor& max_scale)
 {
-    const at::Tensor low = min_scale.defined() ? range.min * min_scale.clamp(0, 1) : range.min;
-    const at::Tensor high = max_scale.defined() ? range.max * max_scale.clamp(0, 1) : range.max;
+    const at::Tensor low = min_scale.defined() ? range.min * clamp_ste(min_scale, 0, 1) : range.min;
+    const at::Tensor high =
+        max_scale.defined() ? range.max * clamp_ste(max_scale, 0, 1) : range.max;
     const Affine kind = affine_kind(scheme);
     if (kind == Affine::Symmetric) {
         return symmetric(low, high, scheme.bits);
@@ -109,13 +105,13 @@ AffineParameters affine_parameters(const GroupRange& range, const Scheme& scheme
     AffineParameters parameters;
     parameters.scale = positive_scale(low, high, scheme.bits);
     if (kind == Affine::FloatMinimum) {
-        // Adding zero turns -0 into 0, which the product of code 0 would otherwise expose.
-        parameters.minimum = half_ste(low + 0.0);
+        // Adding zero turns -0 into 0; otherwise the sign of a zero would differ after storage.
+        parameters.minimum = half_ste(low) + 0.0;
         return parameters;
     }
     // A scale that fp16 rounded down can push the quotient just past the last code.
     const double last = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
-    parameters.zero = round_ste(-low / parameters.scale).clamp_max(last);
+    parameters.zero = clamp_ste(round_ste(-low / parameters.scale), 0, last);
     return parameters;
 }
 
@@ -132,7 +128,7 @@ at::Tensor affine_codes(const at::Tensor& grouped, const AffineParameters& param
     if (parameters.zero.defined()) {
         codes = codes + parameters.zero.unsqueeze(-1);
     }
-    return codes.clamp(0, std::ldexp(1.0, static_cast<int>(bits)) - 1);
+    return clamp_inside(codes, 0, std::ldexp(1.0, static_cast<int>(bits)) - 1);
 }
 
 at::Tensor affine_values(const at::Tensor& codes, const AffineParameters& parameters)

@@ -178,7 +178,7 @@ void step_factors(const AffineArrays<T>& a, int64_t group, const GroupSums<T>& s
 {
     constexpr T threshold = static_cast<T>(quant::kScaleThreshold);
     const FactoredRange<T> range = factored_range(a, group);
-    const bool raised = std::abs(raw_scale(a, range)) < threshold;
+    const bool raised = std::abs(raw_scale(a, range)) <= threshold;
     T min_gradient = 0, max_gradient = 0;
     if (a.kind == Affine::Symmetric) {
         const T below = -range.low;

@@ -72,8 +72,7 @@ FactorGradients range_gradients(const AffineState& s, const at::Tensor& scale_su
     return {(clamped_sum - slope) * s.range.min, slope * s.range.max};
 }
 
-/// Groups whose scale stands at the threshold because it came out smaller. A scale that came out
-/// exactly there is counted in; its derivative is a matter of convention.
+/// Groups whose scale stands at the threshold, where its derivative is 0.
 at::Tensor raised_scales(const AffineState& s)
 {
     return s.scale.abs() <= quant::kScaleThreshold;

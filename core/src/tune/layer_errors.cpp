@@ -2,6 +2,7 @@
 #include "tune/layer_errors.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>

@@ -8,6 +8,7 @@
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 namespace bitsmith::tune {
 

@@ -2,6 +2,7 @@
 #include "tune/tuned_weight.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 namespace bitsmith::tune {
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The kernels, the whole-tensor expressions and the codecs have to agree.
+#include "quant/codec.h"
+#include "support/test_main.h"
+#include "tune/affine_steps.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <QtTest>
+
+using namespace bitsmith;
+using namespace bitsmith::tune;
+
+class AffineStepsTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void kernelsGiveTheCodecsValues_data() { schemes(); }
+    void kernelsGiveTheCodecsValues();
+    void kernelsAndExpressionsStepAlike_data() { schemes(); }
+    void kernelsAndExpressionsStepAlike();
+    void stepsFollowTheGradientOfAutograd_data() { schemes(); }
+    void stepsFollowTheGradientOfAutograd();
+
+private:
+    static void schemes();
+    static AffineState state(at::ScalarType type);
+};
+
+void AffineStepsTest::schemes()
+{
+    QTest::addColumn<int>("bits");
+    QTest::addColumn<int>("group");
+    QTest::addColumn<bool>("sym");
+    QTest::addColumn<bool>("minimum");
+    for (const int bits : {2, 3, 4, 8}) {
+        for (const int group : {32, 64, 48, -1, 0}) {
+            QTest::addRow("%d bits symmetric, group %d", bits, group)
+                << bits << group << true << false;
+            QTest::addRow("%d bits asymmetric, group %d", bits, group)
+                << bits << group << false << false;
+        }
+    }
+    QTest::newRow("4 bits with minimum") << 4 << 32 << false << true;
+    QTest::newRow("5 bits with minimum, short group") << 5 << 48 << false << true;
+}
+
+AffineState AffineStepsTest::state(at::ScalarType type)
+{
+    QFETCH(int, bits);
+    QFETCH(int, group);
+    QFETCH(bool, sym);
+    QFETCH(bool, minimum);
+    Scheme scheme;
+    scheme.bits = bits;
+    scheme.group_size = group;
+    scheme.sym = sym;
+    scheme.data_type = minimum ? DataType::IntFloatZero : DataType::Int;
+    at::manual_seed(2);
+    at::Tensor w = (at::randn({40, 160}) * 0.1).to(type);
+    w[3].zero_();
+    w[4].mul_(1e-6); // scales at the threshold
+    AffineState state(w, scheme);
+    state.tuned.v.copy_(at::randn(state.tuned.v.sizes()) * 0.3);
+    state.tuned.min_scale.copy_(at::rand(state.tuned.min_scale.sizes()) * 0.7 + 0.3);
+    state.tuned.max_scale.copy_(at::rand(state.tuned.max_scale.sizes()) * 0.7 + 0.3);
+    state.gradient = at::randn({40, 160}).to(type);
+    return state;
+}
+
+void AffineStepsTest::kernelsGiveTheCodecsValues()
+{
+    AffineState s = state(at::kFloat);
+    quantize_(s);
+    const quant::Codec& codec = quant::codec_for(s.scheme);
+    QVERIFY(at::equal(s.values, codec.fake_quantize(s.weight, s.scheme, s.tuned)));
+    QVERIFY(at::equal(s.values, codec.decode(codec.encode(s.weight, s.scheme, s.tuned))));
+    AffineState d = state(at::kDouble);
+    quantize_(d);
+    QVERIFY(at::equal(d.values, codec.fake_quantize(d.weight, d.scheme, d.tuned)));
+}
+
+void AffineStepsTest::kernelsAndExpressionsStepAlike()
+{
+    AffineState kernels = state(at::kDouble), expressions = state(at::kDouble);
+    for (int i = 0; i < 5; ++i) {
+        const StepSizes sizes{0.02, 0.01};
+        quantize_(kernels);
+        quantize_by_expressions_(expressions);
+        QVERIFY(at::equal(kernels.values, expressions.values));
+        step_(kernels, sizes);
+        step_by_expressions_(expressions, sizes);
+        QVERIFY(at::equal(kernels.tuned.v, expressions.tuned.v));
+        QVERIFY(at::equal(kernels.tuned.min_scale, expressions.tuned.min_scale));
+        QVERIFY(at::equal(kernels.tuned.max_scale, expressions.tuned.max_scale));
+    }
+    const at::Tensor before = kernels.tuned.min_scale.clone();
+    step_(kernels, {0.02, 0.0});
+    QVERIFY(at::equal(before, kernels.tuned.min_scale));
+}
+
+void AffineStepsTest::stepsFollowTheGradientOfAutograd()
+{
+    AffineState s = state(at::kDouble);
+    quant::TunedValues leaves{s.tuned.v.clone().requires_grad_(),
+        s.tuned.min_scale.clone().requires_grad_(), s.tuned.max_scale.clone().requires_grad_()};
+    const at::Tensor values = quant::codec_for(s.scheme).fake_quantize(s.weight, s.scheme, leaves);
+    (values * s.gradient).sum().backward();
+    quantize_(s);
+    step_(s, {0.02, 0.01});
+    const at::NoGradGuard no_grad;
+    const auto stepped = [](const at::Tensor& leaf, double lr) {
+        return leaf - leaf.grad().sign() * lr;
+    };
+    // Filled-up positions have V but no weight; autograd leaves them alone as well.
+    QVERIFY(at::allclose(s.tuned.v, stepped(leaves.v, 0.02), 0, 1e-12));
+    QVERIFY(at::allclose(s.tuned.min_scale, stepped(leaves.min_scale, 0.01).clamp(0, 1), 0, 1e-12));
+    QVERIFY(at::allclose(s.tuned.max_scale, stepped(leaves.max_scale, 0.01).clamp(0, 1), 0, 1e-12));
+}
+
+BITSMITH_TEST(AffineStepsTest)
+#include "affine_steps_test.moc"

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/reference_tuner.h"
+#include "support/test_main.h"
+#include "support/tiny_block.h"
+#include "tune/block_tuner.h"
+#include "tune/layer_tuner.h"
+
+#include <bitsmith/error.h>
+#include <bitsmith/observer.h>
+
+#include <ATen/ATen.h>
+
+#include <QtTest>
+
+#include <limits>
+
+using namespace bitsmith;
+using namespace bitsmith::tune;
+using bitsmith::test::plan_for;
+using bitsmith::test::shared_for;
+using bitsmith::test::TinyBlock;
+
+namespace {
+
+/// A context that records its events.
+struct Recorded
+{
+    RecordingObserver observer;
+    EventEmitter emitter{observer};
+    RunContext context{emitter, {}, "cpu", 42};
+
+    template <class T>
+    std::vector<T> all() const
+    {
+        std::vector<T> found;
+        for (const Event& event : observer.events) {
+            if (const T* body = event.get_if<T>()) {
+                found.push_back(*body);
+            }
+        }
+        return found;
+    }
+};
+
+Scheme scheme_of(int64_t bits, bool sym = true)
+{
+    Scheme scheme;
+    scheme.bits = bits;
+    scheme.group_size = 16;
+    scheme.sym = sym;
+    return scheme;
+}
+
+Recipe recipe_of(int64_t iters, Selection selection)
+{
+    Recipe recipe;
+    recipe.iters = iters;
+    recipe.batch_size = 4;
+    recipe.selection = selection;
+    return recipe;
+}
+
+BlockInputs inputs_of(at::ScalarType type = at::kFloat)
+{
+    at::manual_seed(21);
+    BlockInputs inputs;
+    // Correlated channels, as in a real model: on white noise nothing beats plain rounding.
+    inputs.reference =
+        (at::randn({16, 12, 6}).matmul(at::randn({6, 32})) * 0.4 + at::randn({16, 12, 32}) * 0.1)
+            .to(type);
+    inputs.quantized = inputs.reference + at::randn({16, 12, 32}).to(type) * 0.02;
+    return inputs;
+}
+
+BlockResult tune_tiny(Recorded& recorded, const BlockInputs& inputs, const Recipe& recipe,
+    const Scheme& scheme, at::ScalarType type = at::kFloat)
+{
+    TinyBlock block(32, 48, type);
+    const model::BlockShared shared = shared_for(inputs.reference);
+    return tune_block(recorded.context, block, shared, inputs, plan_for(block, scheme), recipe);
+}
+
+} // namespace
+
+class BlockTunerTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void givesTheCodesOfPlainAutogradInDoublePrecision_data();
+    void givesTheCodesOfPlainAutogradInDoublePrecision();
+    void givesNearlyTheCodesOfPlainAutogradInSinglePrecision();
+    void beatsPlainRounding_data();
+    void beatsPlainRounding();
+    void accumulationEqualsOneLargeBatch();
+    void reportsOneStreamOfEvents();
+    void advancesBothChains();
+    void writesChainsInPlaceWhenAllowed();
+    void ignoresMaskedPositions();
+    void stopsWhenNothingImproves();
+    void roundsWithoutSteps();
+    void roundsWithoutData();
+    void givesTheSameBytesTwice();
+    void stopsAtACancel();
+    void namesBlockAndStepWhenTheLossIsNotFinite();
+    void refusesToTuneOnNothing();
+    void tunesALayerOutsideTheBlocks();
+};
+
+void BlockTunerTest::givesTheCodesOfPlainAutogradInDoublePrecision_data()
+{
+    QTest::addColumn<int>("bits");
+    QTest::addColumn<bool>("sym");
+    QTest::newRow("2 bits symmetric") << 2 << true;
+    QTest::newRow("4 bits symmetric") << 4 << true;
+    QTest::newRow("2 bits asymmetric") << 2 << false;
+    QTest::newRow("4 bits asymmetric") << 4 << false;
+}
+
+void BlockTunerTest::givesTheCodesOfPlainAutogradInDoublePrecision()
+{
+    QFETCH(int, bits);
+    QFETCH(bool, sym);
+    Recorded recorded;
+    BlockInputs inputs = inputs_of(at::kDouble);
+    inputs.quantized = inputs.reference;
+    const Recipe recipe = recipe_of(40, Selection::Last);
+    const BlockResult result =
+        tune_tiny(recorded, inputs, recipe, scheme_of(bits, sym), at::kDouble);
+    TinyBlock block(32, 48, at::kDouble);
+    const std::vector<quant::QuantizedWeight> expected =
+        bitsmith::test::reference_tune(recorded.context, block, shared_for(inputs.reference),
+            inputs.reference, plan_for(block, scheme_of(bits, sym)), recipe);
+    QCOMPARE(result.layers.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        QVERIFY(at::equal(result.layers[i].weight.codes, expected[i].codes));
+        QVERIFY(at::equal(result.layers[i].weight.scales, expected[i].scales));
+        QVERIFY(at::equal(result.layers[i].weight.zeros, expected[i].zeros));
+    }
+}
+
+void BlockTunerTest::givesNearlyTheCodesOfPlainAutogradInSinglePrecision()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.quantized = inputs.reference;
+    const Recipe recipe = recipe_of(40, Selection::Last);
+    const BlockResult result = tune_tiny(recorded, inputs, recipe, scheme_of(4));
+    TinyBlock block(32, 48);
+    const std::vector<quant::QuantizedWeight> expected =
+        bitsmith::test::reference_tune(recorded.context, block, shared_for(inputs.reference),
+            inputs.reference, plan_for(block, scheme_of(4)), recipe);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const double same = (result.layers[i].weight.codes == expected[i].codes)
+                                .to(at::kDouble)
+                                .mean()
+                                .item<double>();
+        QVERIFY2(same > 0.98, qPrintable(QString::number(same)));
+    }
+}
+
+void BlockTunerTest::beatsPlainRounding_data()
+{
+    QTest::addColumn<int>("bits");
+    QTest::addColumn<int>("selection");
+    for (const int bits : {2, 4}) {
+        QTest::addRow("%d bits, last", bits) << bits << int(Selection::Last);
+        QTest::addRow("%d bits, holdout", bits) << bits << int(Selection::Holdout);
+        QTest::addRow("%d bits, minibatch", bits) << bits << int(Selection::Minibatch);
+    }
+}
+
+void BlockTunerTest::beatsPlainRounding()
+{
+    QFETCH(int, bits);
+    QFETCH(int, selection);
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.holdout = 4;
+    const BlockResult result = tune_tiny(
+        recorded, inputs, recipe_of(100, static_cast<Selection>(selection)), scheme_of(bits));
+    QVERIFY(result.summary.loss_rtn > 0);
+    QCOMPARE(result.summary.loss_rtn, result.summary.loss_start);
+    const QString losses =
+        QString("%1 -> %2").arg(result.summary.loss_rtn).arg(result.summary.loss);
+    QVERIFY2(result.summary.loss < 0.9 * result.summary.loss_rtn, qPrintable(losses));
+    // The whole tuning set agrees with what was reported on the first batch.
+    const at::Tensor difference = (result.quantized_outputs - result.reference_outputs);
+    const double all = difference.square().mean().item<double>();
+    QVERIFY(all < result.summary.loss_rtn);
+}
+
+void BlockTunerTest::accumulationEqualsOneLargeBatch()
+{
+    Recorded whole, parts;
+    const BlockInputs inputs = inputs_of(at::kDouble);
+    Recipe recipe = recipe_of(20, Selection::Last);
+    recipe.batch_size = 8;
+    const BlockResult a = tune_tiny(whole, inputs, recipe, scheme_of(4), at::kDouble);
+    recipe.batch_size = 2;
+    recipe.gradient_accumulate_steps = 4;
+    const BlockResult b = tune_tiny(parts, inputs, recipe, scheme_of(4), at::kDouble);
+    QVERIFY(at::equal(a.layers[0].weight.codes, b.layers[0].weight.codes));
+    QVERIFY(at::equal(a.layers[1].weight.codes, b.layers[1].weight.codes));
+    QVERIFY(std::abs(a.summary.loss_start - b.summary.loss_start) < 1e-12);
+}
+
+void BlockTunerTest::reportsOneStreamOfEvents()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    const BlockResult result =
+        tune_tiny(recorded, inputs, recipe_of(10, Selection::Last), scheme_of(4));
+    QCOMPARE(recorded.all<BlockStarted>().size(), std::size_t{1});
+    QCOMPARE(recorded.all<BlockStarted>()[0].layers, int64_t{2});
+    const std::vector<IterationDone> steps = recorded.all<IterationDone>();
+    QCOMPARE(steps.size(), std::size_t{10});
+    QCOMPARE(steps[0].loss, result.summary.loss_start);
+    QCOMPARE(steps[9].lr, 0.1 * 0.1);
+    QVERIFY(steps[9].best_loss <= steps[9].loss);
+    const std::vector<LayerFinished> layers = recorded.all<LayerFinished>();
+    QCOMPARE(layers.size(), std::size_t{2});
+    for (const LayerFinished& layer : layers) {
+        QVERIFY(layer.mse > 0 && layer.cosine > 0.98 && layer.sqnr_db > 15);
+        QVERIFY(layer.out_mse && *layer.out_mse > 0);
+        QVERIFY(layer.out_sqnr_db && *layer.out_sqnr_db > 10);
+        QCOMPARE(layer.bits, effective_bits(scheme_of(4), layer.layer.ends_with("up") ? 32 : 48));
+    }
+    QCOMPARE(layers[0].layer, std::string("blocks.0.up"));
+    QCOMPARE(recorded.observer.events.back().kind(), std::string_view("block_finished"));
+}
+
+void BlockTunerTest::advancesBothChains()
+{
+    Recorded recorded;
+    const BlockInputs inputs = inputs_of();
+    TinyBlock original(32, 48), block(32, 48);
+    const model::BlockShared shared = shared_for(inputs.reference);
+    Recipe recipe = recipe_of(5, Selection::Last);
+    BlockResult result =
+        tune_block(recorded.context, block, shared, inputs, plan_for(block, scheme_of(3)), recipe);
+    QVERIFY(at::allclose(result.reference_outputs, original.forward(inputs.reference, shared)));
+    QVERIFY(at::allclose(result.quantized_outputs, block.forward(inputs.quantized, shared)));
+    QVERIFY(
+        at::equal(block.up.weight, quant::codec_for(scheme_of(3)).decode(result.layers[0].weight)));
+    recipe.enable_quanted_input = false;
+    TinyBlock again(32, 48);
+    result =
+        tune_block(recorded.context, again, shared, inputs, plan_for(again, scheme_of(3)), recipe);
+    QVERIFY(result.quantized_outputs.is_same(result.reference_outputs));
+}
+
+void BlockTunerTest::writesChainsInPlaceWhenAllowed()
+{
+    Recorded recorded;
+    const Recipe recipe = recipe_of(5, Selection::Last);
+    const BlockResult expected = tune_tiny(recorded, inputs_of(), recipe, scheme_of(4));
+    BlockInputs inputs = inputs_of();
+    inputs.reuse = true;
+    const BlockResult result = tune_tiny(recorded, inputs, recipe, scheme_of(4));
+    QVERIFY(result.reference_outputs.is_alias_of(inputs.reference));
+    QVERIFY(result.quantized_outputs.is_alias_of(inputs.quantized));
+    QVERIFY(at::equal(result.reference_outputs, expected.reference_outputs));
+    QVERIFY(at::equal(result.quantized_outputs, expected.quantized_outputs));
+    // The first block's chains are one tensor; writing the outputs over it would lose the inputs.
+    inputs = inputs_of();
+    inputs.quantized = inputs.reference;
+    inputs.reuse = true;
+    const BlockResult first = tune_tiny(recorded, inputs, recipe, scheme_of(4));
+    QVERIFY(!first.reference_outputs.is_alias_of(inputs.reference));
+    QVERIFY(at::equal(inputs.reference, inputs_of().reference));
+}
+
+void BlockTunerTest::ignoresMaskedPositions()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.mask = at::ones({16, 12}, at::kBool);
+    inputs.mask.narrow(1, 6, 6).zero_();
+    const Recipe recipe = recipe_of(20, Selection::Last);
+    const BlockResult a = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    inputs.reference = inputs.reference.clone();
+    inputs.reference.narrow(1, 6, 6).add_(5.0); // targets of positions that do not count
+    const BlockResult b = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    QVERIFY(at::equal(a.layers[0].weight.codes, b.layers[0].weight.codes));
+    QCOMPARE(a.summary.loss, b.summary.loss);
+    // A mean over what counts: the same size as without a mask.
+    inputs = inputs_of();
+    const BlockResult unmasked = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    QVERIFY(a.summary.loss_start > 0.5 * unmasked.summary.loss_start);
+    QVERIFY(a.summary.loss_start < 2 * unmasked.summary.loss_start);
+}
+
+void BlockTunerTest::stopsWhenNothingImproves()
+{
+    Recorded recorded;
+    Recipe recipe = recipe_of(200, Selection::Minibatch);
+    recipe.dynamic_max_gap = 3;
+    const BlockResult result = tune_tiny(recorded, inputs_of(), recipe, scheme_of(8));
+    QVERIFY(result.summary.iterations < 200);
+    QCOMPARE(result.summary.iterations, result.summary.best_iteration + 3);
+}
+
+void BlockTunerTest::roundsWithoutSteps()
+{
+    Recorded recorded;
+    const BlockResult result =
+        tune_tiny(recorded, inputs_of(), recipe_of(0, Selection::Last), scheme_of(4));
+    TinyBlock block(32, 48);
+    QVERIFY(at::equal(result.layers[0].weight.codes,
+        quant::codec_for(scheme_of(4)).encode(block.up.weight, scheme_of(4), {}).codes));
+    QVERIFY(result.summary.loss > 0);
+    QCOMPARE(result.summary.loss, result.summary.loss_rtn);
+    QVERIFY(recorded.all<LayerFinished>()[0].out_mse.has_value());
+}
+
+void BlockTunerTest::roundsWithoutData()
+{
+    Recorded recorded;
+    TinyBlock block(32, 48);
+    const model::BlockShared shared = shared_for(inputs_of().reference);
+    const BlockResult result = tune_block(recorded.context, block, shared, {},
+        plan_for(block, scheme_of(4)), recipe_of(0, Selection::Last));
+    QCOMPARE(result.layers.size(), std::size_t{2});
+    QVERIFY(!result.quantized_outputs.defined());
+    QVERIFY(!recorded.all<LayerFinished>()[0].out_mse.has_value());
+    QVERIFY_EXCEPTION_THROWN(tune_block(recorded.context, block, shared, {},
+                                 plan_for(block, scheme_of(4)), recipe_of(1, Selection::Last)),
+        Error);
+}
+
+void BlockTunerTest::givesTheSameBytesTwice()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.holdout = 4;
+    const Recipe recipe = recipe_of(30, Selection::Holdout);
+    const BlockResult a = tune_tiny(recorded, inputs, recipe, scheme_of(4));
+    const BlockResult b = tune_tiny(recorded, inputs, recipe, scheme_of(4));
+    QVERIFY(at::equal(a.layers[0].weight.codes, b.layers[0].weight.codes));
+    QVERIFY(at::equal(a.layers[1].weight.scales, b.layers[1].weight.scales));
+    QVERIFY(at::equal(a.quantized_outputs, b.quantized_outputs));
+    QCOMPARE(a.summary.loss, b.summary.loss);
+}
+
+void BlockTunerTest::stopsAtACancel()
+{
+    Recorded recorded;
+    recorded.context.control.cancel();
+    QVERIFY_EXCEPTION_THROWN(
+        tune_tiny(recorded, inputs_of(), recipe_of(5, Selection::Last), scheme_of(4)), Cancelled);
+}
+
+void BlockTunerTest::namesBlockAndStepWhenTheLossIsNotFinite()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.quantized.fill_(std::numeric_limits<float>::infinity());
+    try {
+        tune_tiny(recorded, inputs, recipe_of(5, Selection::Last), scheme_of(4));
+        QFAIL("a loss that is not finite was accepted");
+    } catch (const Error& error) {
+        QCOMPARE(error.code(), ErrorCode::NumericFailure);
+        QVERIFY(error.context() == (Error::Context{{"block", "0"}, {"step", "0"}}));
+    }
+}
+
+void BlockTunerTest::refusesToTuneOnNothing()
+{
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.holdout = 16;
+    try {
+        tune_tiny(recorded, inputs, recipe_of(5, Selection::Holdout), scheme_of(4));
+        QFAIL("tuned without samples");
+    } catch (const Error& error) {
+        QCOMPARE(error.code(), ErrorCode::InvalidSpec);
+    }
+}
+
+void BlockTunerTest::tunesALayerOutsideTheBlocks()
+{
+    Recorded recorded;
+    TinyBlock block(32, 48);
+    model::Linear head("lm_head", block.up.weight.clone(), {});
+    const PlannedLayer planned{"lm_head", -1, 48, 32, scheme_of(3), "test"};
+    const BlockInputs inputs = inputs_of();
+    const FinishedLayer tuned =
+        tune_layer(recorded.context, head, inputs, planned, recipe_of(40, Selection::Last));
+    model::Linear rounded("lm_head", block.up.weight.clone(), {});
+    const FinishedLayer plain =
+        tune_layer(recorded.context, rounded, inputs, planned, recipe_of(0, Selection::Last));
+    QCOMPARE(tuned.errors.block, int64_t{-1});
+    QVERIFY(*tuned.errors.out_mse < *plain.errors.out_mse);
+    QVERIFY(tuned.errors.mse > plain.errors.mse); // not the nearest codes any more
+    const FinishedLayer blind =
+        tune_layer(recorded.context, rounded, {}, planned, recipe_of(0, Selection::Last));
+    QVERIFY(!blind.errors.out_mse.has_value());
+}
+
+BITSMITH_TEST(BlockTunerTest)
+#include "block_tuner_test.moc"

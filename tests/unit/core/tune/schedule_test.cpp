@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/test_main.h"
+#include "tune/batch_sampler.h"
+#include "tune/sign_sgd.h"
+
+#include <QtTest>
+
+#include <algorithm>
+#include <set>
+
+using namespace bitsmith;
+using namespace bitsmith::tune;
+
+class ScheduleTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void fallsLinearlyFromOneOverTheSteps();
+    void doublesTheRateForFewBitsAndManySteps();
+    void obeysGivenRates();
+    void leavesFactorsAloneWhenAsked();
+    void drawsEverySampleOnceBeforeAnyTwice();
+    void dropsTheRestOfARound();
+};
+
+void ScheduleTest::fallsLinearlyFromOneOverTheSteps()
+{
+    Recipe recipe;
+    recipe.iters = 200;
+    const SignSchedule schedule(recipe, 4);
+    QCOMPARE(schedule.at(0).rounding, 1.0 / 200);
+    QCOMPARE(schedule.at(50).rounding, 0.75 / 200);
+    QCOMPARE(schedule.at(50).range, 0.75 / 200);
+    double travel = 0;
+    for (int64_t i = 0; i < 200; ++i) {
+        travel += schedule.at(i).rounding;
+    }
+    QVERIFY(std::abs(travel - 201.0 / 400) < 1e-12);
+}
+
+void ScheduleTest::doublesTheRateForFewBitsAndManySteps()
+{
+    Recipe recipe;
+    recipe.iters = 1000;
+    QCOMPARE(SignSchedule(recipe, 3).at(0).rounding, 2.0 / 1000);
+    QCOMPARE(SignSchedule(recipe, 4).at(0).rounding, 1.0 / 1000);
+    recipe.iters = 999;
+    QCOMPARE(SignSchedule(recipe, 2).at(0).rounding, 1.0 / 999);
+}
+
+void ScheduleTest::obeysGivenRates()
+{
+    Recipe recipe;
+    recipe.iters = 1000;
+    recipe.lr = 5e-3;
+    QCOMPARE(SignSchedule(recipe, 2).at(0).rounding, 5e-3);
+    QCOMPARE(SignSchedule(recipe, 2).at(0).range, 5e-3);
+    recipe.minmax_lr = 1e-3;
+    QCOMPARE(SignSchedule(recipe, 2).at(500).range, 5e-4);
+}
+
+void ScheduleTest::leavesFactorsAloneWhenAsked()
+{
+    Recipe recipe;
+    recipe.enable_minmax_tuning = false;
+    QCOMPARE(SignSchedule(recipe, 4).at(0).range, 0.0);
+}
+
+void ScheduleTest::drawsEverySampleOnceBeforeAnyTwice()
+{
+    BatchSampler sampler(Random(3), 12, 4);
+    for (int round = 0; round < 3; ++round) {
+        std::set<int64_t> seen;
+        for (int i = 0; i < 3; ++i) {
+            for (const int64_t sample : sampler.next()) {
+                seen.insert(sample);
+            }
+        }
+        QCOMPARE(seen.size(), std::size_t{12});
+        QCOMPARE(*seen.rbegin(), int64_t{11});
+    }
+}
+
+void ScheduleTest::dropsTheRestOfARound()
+{
+    BatchSampler sampler(Random(3), 7, 3);
+    for (int i = 0; i < 20; ++i) {
+        std::vector<int64_t> batch = sampler.next();
+        QCOMPARE(batch.size(), std::size_t{3});
+        std::sort(batch.begin(), batch.end());
+        QVERIFY(std::adjacent_find(batch.begin(), batch.end()) == batch.end());
+        QVERIFY(batch.front() >= 0 && batch.back() < 7);
+    }
+}
+
+BITSMITH_TEST(ScheduleTest)
+#include "schedule_test.moc"
