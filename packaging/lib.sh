@@ -13,7 +13,6 @@ minimum_rust=1.88
 export BITSMITH_CACHE=$cache_dir
 # Fresh clones share compiled objects: paths are hashed relative to the clone.
 export CCACHE_DIR=${CCACHE_DIR:-$cache_dir/ccache} CCACHE_BASEDIR=$repo_dir CCACHE_NOHASHDIR=1
-export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 
 say() { printf '%s\n' "bitsmith: $*" >&2; }
 
@@ -151,8 +150,6 @@ configure() {
         "-DBITSMITH_BRIDGE_TARGET_DIR=${BITSMITH_BRIDGE_TARGET_DIR:-$cache_dir/bridge}"
         "-DBITSMITH_TORCH_ROOT=${BITSMITH_TORCH_ROOT:-$torch_dir/torch}"
         "-DBITSMITH_HF_LIB=${BITSMITH_HF_LIB:-}")
-    command -v ccache >/dev/null && options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    command -v mold >/dev/null && options+=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)
     if [ ! -e "$build/build.ninja" ] || [ "$(cat "$build/.options" 2>/dev/null)" != "${options[*]}" ]; then
         (cd "$repo_dir" && cmake --preset "$preset" "${options[@]}" >&2) ||
             die "configuring failed" "see CMake's message above; rm -rf build/$preset starts afresh"
