@@ -309,7 +309,5 @@ void GgufReaderTest::refusesValuesOfAnotherKind()
     QVERIFY_EXCEPTION_THROWN(metadata.integer("huge"), Error);
 }
 
-Q_DECLARE_METATYPE(std::function<Bytes()>)
-
 BITSMITH_TEST(GgufReaderTest)
 #include "gguf_reader_test.moc"
