@@ -180,8 +180,7 @@ void ArgsTest::refusesLayerConfigurations_data()
     QTest::newRow("list") << QByteArray("[]") << "object";
     QTest::newRow("typo") << QByteArray(R"({"a": {"bitz": 4}})") << "bits";
     QTest::newRow("scheme") << QByteArray(R"({"a": "W4A17"})") << "W4A16";
-    QTest::newRow("regular expression") << QByteArray(R"({"a(b|c)": "W4A16"
-})") << "a(b|c)";
+    QTest::newRow("regular expression") << QByteArray(R"x({"a(b|c)": "W4A16"})x") << "a(b|c)";
     QTest::newRow("number") << QByteArray(R"({"a": 4})") << "found: 4";
 }
 

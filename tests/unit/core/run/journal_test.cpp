@@ -27,14 +27,14 @@ private Q_SLOTS:
 
 namespace {
 
-Event event(int64_t number)
+Event numbered_event(int64_t number)
 {
     return {number, 1000 + number, BlockStarted{number, 7, 200}};
 }
 
 std::string three_records()
 {
-    return journal_line(event(0)) + journal_line(event(1)) + journal_line(event(2));
+    return journal_line(numbered_event(0)) + journal_line(numbered_event(1)) + journal_line(numbered_event(2));
 }
 
 std::filesystem::path file_in(const QTemporaryDir& folder)
@@ -132,10 +132,10 @@ void JournalTest::skipsADamagedRecord()
 void JournalTest::goesOnAfterATornRecord()
 {
     QTemporaryDir folder;
-    const std::string torn = journal_line(event(0)) + journal_line(event(1)).substr(0, 20);
+    const std::string torn = journal_line(numbered_event(0)) + journal_line(numbered_event(1)).substr(0, 20);
     std::ofstream(file_in(folder), std::ios::binary) << torn;
     JournalWriter writer(disk(), file_in(folder));
-    writer.append(event(2));
+    writer.append(numbered_event(2));
     writer.flush();
     const JournalPart part = parse_journal(read_text_file(file_in(folder)));
     QCOMPARE(part.events.size(), std::size_t{2});
@@ -147,7 +147,7 @@ void JournalTest::appendsAcrossFlushes()
     QTemporaryDir folder;
     JournalWriter writer(disk(), file_in(folder));
     for (int64_t i = 0; i < 20; ++i) {
-        writer.append(event(i));
+        writer.append(numbered_event(i));
         if (i % 3 == 0) {
             writer.flush();
         }
@@ -160,10 +160,10 @@ void JournalTest::writesAWholeRecordAfterAFailedWrite()
     QTemporaryDir folder;
     HalfDisk half;
     JournalWriter writer(half, file_in(folder));
-    writer.append(event(0));
+    writer.append(numbered_event(0));
     half.fails = true;
-    QVERIFY_EXCEPTION_THROWN(writer.append(event(1)), Error);
-    writer.append(event(2));
+    QVERIFY_EXCEPTION_THROWN(writer.append(numbered_event(1)), Error);
+    writer.append(numbered_event(2));
     const JournalPart part = parse_journal(read_text_file(file_in(folder)));
     QCOMPARE(part.events.size(), std::size_t{2});
     QCOMPARE(part.events[1].sequence, int64_t{2});

@@ -3,6 +3,8 @@
 #include "support/test_main.h"
 #include "tensor/device.h"
 
+#include <ATen/Parallel.h>
+
 #include <bitsmith/device.h>
 
 #include <QtTest>
