@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <map>
 #include <sstream>
 
@@ -39,6 +40,7 @@ std::string flags_of(const std::vector<std::string>& keys, const std::string& pr
 std::string range_text(const Range& range)
 {
     std::ostringstream out;
+    out << std::setprecision(16); // large whole numbers without an exponent
     if (std::isfinite(range.min) && std::isfinite(range.max)) {
         out << range.min << " to " << range.max;
         out << (range.unit.empty() ? "" : " ") << range.unit;

@@ -73,6 +73,13 @@ int on_parse_result(const CLI::App& app, const CLI::ParseError& error, bool json
         app.exit(error, console.out, console.err);
         return kExitDone;
     }
+    if (error.get_name() == "ExtrasError") {
+        std::string extras; // its own text has them in reverse
+        for (const std::string& extra : app.remaining(true)) {
+            extras += (extras.empty() ? "" : " ") + extra;
+        }
+        return on_usage_error("not expected: " + extras, json, console);
+    }
     return on_usage_error(error.what(), json, console);
 }
 

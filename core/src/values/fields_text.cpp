@@ -7,10 +7,15 @@ namespace bitsmith {
 
 namespace {
 
+/// Shortest text that reads back equal; whole numbers of usual size without an exponent.
 std::string number_text(double value)
 {
+    constexpr double kPlain = 1e15;
+    const bool plain = std::trunc(value) == value && std::abs(value) < kPlain;
     std::array<char, 40> buffer{};
-    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+    char* const end = buffer.data() + buffer.size();
+    const auto result = plain ? std::to_chars(buffer.data(), end, value, std::chars_format::fixed)
+                              : std::to_chars(buffer.data(), end, value);
     return std::string(buffer.data(), result.ptr);
 }
 
