@@ -56,7 +56,7 @@ public:
     void plan_all(const Scheme& scheme);
     /// One layer.
     void plan_layer(const std::string& name, const Scheme& scheme);
-    ExportInput input() const { return {model, plan, layers, spec}; }
+    exporting::ExportInput input() const { return {model, plan, layers, spec}; }
 
     source::ModelSource model;
     std::shared_ptr<MemoryTensors> tensors;
