@@ -71,8 +71,17 @@ def byte_tokenizer(folder):
     return len(fast)
 
 
+def unspeakable(folder):
+    """Ids whose text is not ASCII, and the special ones."""
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [i for i in range(len(tokenizer))
+            if i in tokenizer.all_special_ids or not tokenizer.decode([i]).isascii()
+            or not tokenizer.decode([i]).isprintable()]
+
+
 def tiny_model(folder, family="llama", **changes):
-    """A random decoder of two blocks with a byte-level tokenizer; bf16, sharp enough to be decided."""
+    """A random decoder of two blocks with a byte-level tokenizer, bf16."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,16 +94,21 @@ def tiny_model(folder, family="llama", **changes):
     config = AutoConfig.for_model(family, **sizes)
     torch.manual_seed(11)
     model = AutoModelForCausalLM.from_config(config)
+    tied = sizes["tie_word_embeddings"]
     with torch.no_grad():
         for name, values in model.named_parameters():
-            if name.endswith("norm.weight"):
+            if name == "model.norm.weight" and tied:
+                values.normal_(20.0, 1.0)  # small embeddings make a flat head
+            elif name.endswith("norm.weight"):
                 values.normal_(0.0 if family.startswith("gemma") else 1.0, 0.1)
             elif values.dim() == 1:
                 values.normal_(0.0, 0.2)
             elif "embed_tokens" in name:
-                values.normal_(0.0, 1.0)
+                values.normal_(0.0, 0.02 if tied else 1.0)
             else:
                 values.normal_(0.0, (6.0 if "lm_head" in name else 1.0) / values.shape[1] ** 0.5)
+        # llama.cpp reports no probabilities for parts of characters, and ends at the end token.
+        model.get_output_embeddings().weight[unspeakable(folder)] = 0
     model.to(torch.bfloat16).save_pretrained(folder)
     return folder
 
