@@ -78,11 +78,12 @@ int64_t ConfigReader::integer(const Json& value, std::string_view field, int64_t
 {
     const std::string allowed =
         "a whole number from " + std::to_string(lowest) + " to " + std::to_string(kMaxCount);
-    // Unsigned and signed are asked separately: 2^63 and above must not wrap.
-    if (value.is_number_unsigned()) {
-        const auto number = value.get<uint64_t>();
-        if (number >= static_cast<uint64_t>(lowest) && number <= uint64_t{kMaxCount}) {
-            return static_cast<int64_t>(number);
+    // Unsigned first: read as signed, 2^63 and above would wrap.
+    const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{kMaxCount};
+    if (value.is_number_integer() && fits) {
+        const auto number = value.get<int64_t>();
+        if (number >= lowest && number <= kMaxCount) {
+            return number;
         }
     }
     reject(field, allowed);
