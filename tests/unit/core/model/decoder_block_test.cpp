@@ -6,6 +6,8 @@
 #include "support/test_main.h"
 #include "unit/core/model/memory_tensors.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <QtTest>
 
 using namespace bitsmith;
