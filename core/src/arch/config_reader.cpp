@@ -78,13 +78,13 @@ int64_t ConfigReader::integer(const Json& value, std::string_view field, int64_t
 {
     const std::string allowed =
         "a whole number from " + std::to_string(lowest) + " to " + std::to_string(kMaxCount);
-    // Unsigned and signed are asked separately: 2^63 and above must not wrap.
-    // Numbers built by our own code are signed, parsed ones unsigned; both are whole.
-    const bool fits = value.is_number_unsigned()
-        ? value.get<uint64_t>() <= static_cast<uint64_t>(kMaxCount)
-        : value.is_number_integer() && value.get<int64_t>() <= kMaxCount;
-    if (fits && value.get<int64_t>() >= lowest) {
-        return value.get<int64_t>();
+    // Unsigned first: read as signed, 2^63 and above would wrap.
+    const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{kMaxCount};
+    if (value.is_number_integer() && fits) {
+        const auto number = value.get<int64_t>();
+        if (number >= lowest && number <= kMaxCount) {
+            return number;
+        }
     }
     reject(field, allowed);
 }

@@ -4,6 +4,7 @@
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 

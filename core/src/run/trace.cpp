@@ -9,6 +9,7 @@
 #include <bitsmith/job.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 namespace bitsmith {
 
