@@ -137,6 +137,7 @@ void MainWindow::showPage(Page page)
 {
     m_stack->setCurrentIndex(page);
     m_rail->setCurrent(page);
+    m_stack->currentWidget()->setFocus();
 }
 
 void MainWindow::openPath(const QString& path)
@@ -301,7 +302,8 @@ void MainWindow::onControllerChanged()
     m_pauseAfterAction->setEnabled(state == JobController::State::Active);
     m_resumeAction->setEnabled(state == JobController::State::Pausing || (!active && stopped));
     m_cancelAction->setEnabled(active && state != JobController::State::Cancelling);
-    m_status->setText(active
+    const bool shown = active || phase != ui::RunPhase::Empty;
+    m_status->setText(shown
             ? tr("%1: %2").arg(ui::lookOf(phase).text, ui::activityText(m_runState->picture()))
             : tr("No job is running"));
 }

@@ -237,6 +237,16 @@ void OptionForm::setProblem(const std::string& key, const QString& text)
     }
 }
 
+void OptionForm::setEmptyText(const QString& text)
+{
+    for (Row& row : m_rows) {
+        auto* edit = qobject_cast<QLineEdit*>(row.editor);
+        if (edit != nullptr && row.field.isOptional) {
+            edit->setPlaceholderText(text);
+        }
+    }
+}
+
 int OptionForm::changedCount() const
 {
     return static_cast<int>(std::count_if(

@@ -28,6 +28,8 @@ public:
     /// Marks the editor of `key` as the cause of an error, or clears the mark with an empty text.
     void setProblem(const std::string& key, const QString& text);
     int changedCount() const;
+    /// What stands in an empty optional field; "automatic" by default.
+    void setEmptyText(const QString& text);
 
 Q_SIGNALS:
     void valueEdited(const std::string& key, const bitsmith::ui::FieldValue& value);

@@ -34,6 +34,8 @@ SchemeCombo::SchemeCombo(QWidget* parent)
     setObjectName(QStringLiteral("schemeCombo"));
     setAccessibleName(tr("Scheme"));
     setMaxVisibleItems(24);
+    setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    setMinimumContentsLength(16);
     auto* items = new QStandardItemModel(this);
     std::string group;
     for (const SchemeInfo& info : scheme_catalog()) {

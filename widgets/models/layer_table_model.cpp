@@ -79,7 +79,7 @@ QString LayerTableModel::text(const LayerPicture& layer, int column) const
     case Block:
         return layer.block < 0 ? unknownValue() : QString::number(layer.block);
     case Name:
-        return layer.name;
+        return layer.module;
     case Shape:
         return layer.rows > 0 ? formatShape(layer.rows, layer.columns) : unknownValue();
     case SchemeName:
@@ -106,6 +106,9 @@ QVariant LayerTableModel::data(const QModelIndex& index, int role) const
     const LayerPicture& layer = m_state->picture().layers[static_cast<std::size_t>(index.row())];
     if (role == Qt::DisplayRole) {
         return text(layer, index.column());
+    }
+    if (role == NameRole || (role == Qt::ToolTipRole && index.column() == Name)) {
+        return layer.name;
     }
     if (role == Qt::ToolTipRole && isText(index.column())) {
         return text(layer, index.column());

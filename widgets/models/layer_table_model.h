@@ -16,19 +16,20 @@ public:
     enum Column
     {
         Block,
-        Name,
-        Shape,
+        Name, ///< module; the whole name is the tooltip
         SchemeName,
         Bits,
         Mse,
         Sqnr,
         Cosine,
         OutSqnr,
+        Shape,
         Note,
         ColumnCount
     };
     /// Number or text to sort by; a missing value is a very small number.
     static constexpr int SortRole = Qt::UserRole;
+    static constexpr int NameRole = Qt::UserRole + 1; ///< whole name of the layer
 
     explicit LayerTableModel(RunState* state, QObject* parent = nullptr);
 

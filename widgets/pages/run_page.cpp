@@ -55,7 +55,7 @@ RunPage::RunPage(RunState* state, QWidget* parent)
     bottom->setChildrenCollapsible(false);
     bottom->addWidget(buildTabs());
     bottom->addWidget(result);
-    bottom->setSizes({680, 440});
+    bottom->setSizes({700, 420});
     auto* parts = new QSplitter(Qt::Vertical);
     parts->setObjectName(u"runSplitter"_s);
     parts->setHandleWidth(12);
@@ -78,6 +78,7 @@ RunPage::RunPage(RunState* state, QWidget* parent)
     connect(state, &RunState::planChanged, this, &RunPage::refreshTabs);
     refreshEmpty();
     refreshTabs();
+    setFocusProxy(findChild<BitMapView*>());
 }
 
 QWidget* RunPage::buildEmptyPage()
@@ -146,6 +147,7 @@ QWidget* RunPage::buildLayerTable()
     proxy->setSourceModel(new LayerTableModel(m_state, this));
     proxy->setSortRole(LayerTableModel::SortRole);
     proxy->setFilterKeyColumn(LayerTableModel::Name);
+    proxy->setFilterRole(LayerTableModel::NameRole);
     proxy->setFilterCaseSensitivity(Qt::CaseInsensitive);
     auto* table = makeTable(u"layerTable"_s, tr("Layers"));
     table->setModel(proxy);
@@ -153,11 +155,14 @@ QWidget* RunPage::buildLayerTable()
     table->setSortingEnabled(true);
     table->sortByColumn(-1, Qt::AscendingOrder);
     table->horizontalHeader()->setStretchLastSection(true);
-    table->setColumnWidth(LayerTableModel::Block, fontMetrics().horizontalAdvance(u"Block"_s) + 30);
-    table->setColumnWidth(LayerTableModel::Name,
-        fontMetrics().horizontalAdvance(u"model.layers.00.self_attn.q_proj"_s) + 16);
-    for (int column = LayerTableModel::Shape; column < LayerTableModel::Note; ++column) {
-        table->setColumnWidth(column, fontMetrics().horizontalAdvance(u"Output SQNR"_s) + 24);
+    const std::pair<int, QString> widest[] = {{LayerTableModel::Block, u"Block"_s},
+        {LayerTableModel::Name, u"self_attn.gate_proj"_s},
+        {LayerTableModel::SchemeName, u"W4A16G128"_s}, {LayerTableModel::Bits, u"16.00"_s},
+        {LayerTableModel::Mse, u"1.23e-05"_s}, {LayerTableModel::Sqnr, u"19.5 dB"_s},
+        {LayerTableModel::Cosine, u"0.99999"_s}, {LayerTableModel::OutSqnr, u"Output SQNR"_s},
+        {LayerTableModel::Shape, u"16384 × 4096"_s}};
+    for (const auto& [column, text] : widest) {
+        table->setColumnWidth(column, fontMetrics().horizontalAdvance(text) + 20);
     }
     auto* filter = new QLineEdit;
     filter->setObjectName(u"layerFilterEdit"_s);

@@ -10,7 +10,7 @@ namespace bitsmith::ui {
 namespace {
 
 constexpr std::array<QRgb, 6> kAnchors = {
-    0xff00204d, 0xff31446b, 0xff666970, 0xff958f78, 0xffcbba69, 0xffffea46};
+    0xff440154, 0xff414487, 0xff2a788e, 0xff22a884, 0xff7ad151, 0xfffde725};
 
 double linear(double channel)
 {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Colours of bits and errors: one scale that grows in lightness, safe for the common colour vision
-// deficiencies. Source of the anchors: ui.md 15 (cividis-like).
+// deficiencies. Source of the anchors: ui.md 15, the viridis-like choice.
 #pragma once
 
 #include <QColor>
 
 namespace bitsmith::ui {
 
-/// Colour at `position` 0 (dark blue) to 1 (yellow); values outside are clamped.
+/// Colour at `position` 0 (dark violet) to 1 (yellow); values outside are clamped.
 QColor scaleColor(double position);
-/// Colour of a layer with that many effective bits per weight; 2 bits are yellow, 8 are dark blue.
+/// Colour of a layer with that many effective bits per weight; 2 bits are yellow, 8 are dark violet.
 /// 16 bits are drawn as an outline instead (keepsPrecision).
 QColor bitsColor(double bits);
 bool keepsPrecision(double bits);

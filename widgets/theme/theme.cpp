@@ -76,7 +76,7 @@ QPushButton[flat="true"]:focus { border: 1px solid @link; }
 QPushButton[segment="true"] { border-radius: 6px; padding: 3px 10px; background: transparent;
     border: 1px solid transparent; color: @muted; }
 QPushButton[segment="true"]:hover { color: @text; }
-QPushButton[segment="true"]:checked { background: @pressed; color: @text; font-weight: 600; }
+QPushButton[segment="true"]:checked { background: @pressed; color: @text; }
 QPushButton[segment="true"]:focus { border: 1px solid @link; }
 QToolButton[rail="true"] { border: 1px solid transparent; border-radius: 6px; padding: 8px 10px;
     text-align: left; color: @text; background: transparent; }
@@ -92,7 +92,18 @@ QTabBar::tab:hover { color: @text; }
 QTabBar::tab:selected { color: @text; border-bottom: 2px solid @link; font-weight: 600; }
 QHeaderView { background: transparent; }
 QHeaderView::section { background: transparent; color: @muted; border: none;
-    border-bottom: 1px solid @border; padding: 4px 8px; }
+    border-bottom: 1px solid @border; padding: 4px 6px; }
+QHeaderView::section:vertical { border: none; }
+QTableCornerButton::section { background: transparent; border: none; }
+QTableView::item { padding: 0px 6px; border: none; }
+QScrollBar:vertical { background: transparent; width: 12px; margin: 0px; border: none; }
+QScrollBar:horizontal { background: transparent; height: 12px; margin: 0px; border: none; }
+QScrollBar::handle { background: @scroll; border-radius: 4px; margin: 2px; }
+QScrollBar::handle:vertical { min-height: 28px; }
+QScrollBar::handle:horizontal { min-width: 28px; }
+QScrollBar::handle:hover { background: @disabled; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0px; height: 0px; border: none; background: none; }
+QScrollBar::add-page, QScrollBar::sub-page { background: none; }
 QProgressBar { background: @pressed; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: @link; border-radius: 3px; }
 QSplitter::handle { background: transparent; }
@@ -102,7 +113,6 @@ QStatusBar::item { border: none; }
 QTableView, QListView, QTreeView { background: @base; border: none; outline: none;
     alternate-background-color: @alternate; selection-background-color: @selected;
     selection-color: @text; }
-QTableView::item:focus { border: 1px solid @link; }
 QScrollArea[plain="true"], QScrollArea[plain="true"] > QWidget > QWidget[plain="true"] {
     background: transparent; border: none; }
 )";
@@ -121,6 +131,7 @@ QString styleSheet(const QPalette& p)
         {u"@disabled"_s, roleColor(p, ColorRole::Faint).name()},
         {u"@hover"_s, mixed(0.05)},
         {u"@pressed"_s, mixed(0.10)},
+        {u"@scroll"_s, mixed(0.22)},
         {u"@selected"_s, tint(p, p.color(QPalette::Link), isDark(p) ? 0.24 : 0.12).name()},
         {u"@link"_s, p.color(QPalette::Link).name()},
         {u"@muted"_s, roleColor(p, ColorRole::Muted).name()},

@@ -34,6 +34,8 @@ CalibrationSectionCard::CalibrationSectionCard(JobDraft* draft)
     , m_options(new OptionForm(
           QStringLiteral("calibration_"), withoutDataset(describeFields(CalibrationSection())), 2))
 {
+    m_dataset->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_dataset->setMinimumContentsLength(16);
     m_dataset->setObjectName(QStringLiteral("datasetCombo"));
     m_dataset->setAccessibleName(tr("Calibration text"));
     m_dataset->setEditable(true);

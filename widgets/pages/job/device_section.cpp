@@ -33,6 +33,8 @@ DeviceSection::DeviceSection(JobDraft* draft)
     , m_options(new OptionForm(
           QStringLiteral("runtime_"), shownFields(describeFields(RuntimeSection())), 2))
 {
+    m_device->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_device->setMinimumContentsLength(16);
     m_device->setObjectName(QStringLiteral("deviceCombo"));
     m_device->setAccessibleName(tr("Device"));
     body()->addWidget(m_device);

@@ -8,15 +8,25 @@
 #include <bitsmith/catalog.h>
 
 #include <QCheckBox>
-#include <QHBoxLayout>
 #include <QLabel>
 #include <QSignalBlocker>
+#include <QVBoxLayout>
 
 #include <algorithm>
 
 namespace bitsmith::ui {
 
 namespace {
+
+/// The catalogue's text is a whole sentence; it becomes the tooltip.
+QString metricTitle(const NamedItem& item)
+{
+    if (item.id == "kld") {
+        return OutputSection::tr("KL divergence to the original, and agreement of the next token");
+    }
+    return item.id == "ppl" ? OutputSection::tr("Perplexity of both models")
+                            : toQString(item.title);
+}
 
 /// Fields shown as rows; the text has an editor of its own.
 template <class List>
@@ -66,11 +76,13 @@ OutputSection::OutputSection(JobDraft* draft)
 QWidget* OutputSection::buildMeasures()
 {
     auto* row = new QWidget;
-    auto* layout = new QHBoxLayout(row);
+    auto* layout = new QVBoxLayout(row);
     layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(new QLabel(tr("Measure afterwards:")));
+    layout->setSpacing(2);
+    layout->addWidget(mutedLabel(tr("Measured afterwards")));
     for (const NamedItem& item : metric_catalog()) {
-        auto* box = new QCheckBox(toQString(item.title));
+        auto* box = new QCheckBox(metricTitle(item));
+        box->setToolTip(toQString(item.title));
         box->setObjectName(QString(QLatin1String("metric_") + toQString(item.id)));
         layout->addWidget(box);
         m_metrics.emplace_back(item.id, box);
@@ -84,7 +96,6 @@ QWidget* OutputSection::buildMeasures()
             draft()->edit([&ids](JobSpec& spec) { spec.evaluation.metrics = ids; });
         });
     }
-    layout->addStretch();
     return row;
 }
 

@@ -39,6 +39,8 @@ RecipeSection::RecipeSection(JobDraft* draft)
     , m_title(mutedLabel({}))
     , m_numbers(new OptionForm(QStringLiteral("recipe_"), withoutName(describeFields(Recipe())), 2))
 {
+    m_recipe->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_recipe->setMinimumContentsLength(16);
     m_recipe->setObjectName(QStringLiteral("recipeCombo"));
     m_recipe->setAccessibleName(tr("Recipe"));
     for (const RecipeInfo& info : recipe_catalog()) {

@@ -72,6 +72,7 @@ SchemeSectionCard::SchemeSectionCard(JobDraft* draft)
     body()->addWidget(m_changes);
     body()->addLayout(last);
     setForm(m_changes);
+    m_changes->setEmptyText(tr("as the scheme"));
     connect(m_scheme, &SchemeCombo::schemeEdited, this, [this](const QString& name) {
         this->draft()->edit([&name](JobSpec& spec) { spec.scheme.scheme = name.toStdString(); });
     });
