@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # QCustomPlot for Qt 6 under one target name, QCustomPlot::QCustomPlot.
+# Debian's package names Qt6::PrintSupport without looking for it.
+find_package(Qt6 QUIET COMPONENTS PrintSupport)
 find_package(QCustomPlotQt6 CONFIG QUIET)
 if(TARGET QCustomPlotQt6::QCustomPlotQt6)
     set(QCustomPlot_LIBRARY QCustomPlotQt6::QCustomPlotQt6)

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/gui/main_window.h"
+#include "app/gui/recorded_run.h"
+#include "app/gui/screenshots.h"
+#include "support/test_main.h"
+#include "tests/widgets/support/recorded_run.h"
+#include "widgets/pages/run_page.h"
+#include "widgets/state/job_draft.h"
+#include "widgets/state/run_state.h"
+
+#include <bitsmith/spec_json.h>
+
+#include <QImage>
+#include <QMessageBox>
+#include <QSignalSpy>
+#include <QStackedWidget>
+#include <QTemporaryDir>
+#include <QTimer>
+#include <QToolButton>
+#include <QtTest>
+
+using namespace bitsmith;
+using namespace bitsmith::gui;
+using namespace Qt::StringLiterals;
+
+class MainWindowTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase();
+    void init();
+    void cleanup();
+    void walksThroughItsPages();
+    void showsAJobFromStartToEnd();
+    void opensAJobFileAndAModel();
+    void saysWhyAJobFileCannotBeOpened();
+    void keepsAJobWhenClosingIsDeclined();
+    void stopsAJobWhenClosingIsConfirmed();
+    void readsItsBundledRecording();
+    void writesAPictureOfEveryPageInBothThemes();
+
+private:
+    void makeWindow(double speed);
+    int page() { return m_window->findChild<QStackedWidget*>(u"pageStack"_s)->currentIndex(); }
+
+    ui::Theme* m_theme = nullptr;
+    std::unique_ptr<MainWindow> m_window;
+};
+
+void MainWindowTest::initTestCase()
+{
+    m_theme = new ui::Theme(qApp);
+}
+
+void MainWindowTest::makeWindow(double speed)
+{
+    m_window = std::make_unique<MainWindow>(
+        m_theme, std::make_unique<ReplayRunner>(testing::scriptedRun(), speed));
+    m_window->show();
+}
+
+void MainWindowTest::init()
+{
+    makeWindow(0);
+}
+
+void MainWindowTest::cleanup()
+{
+    m_window.reset();
+}
+
+void MainWindowTest::walksThroughItsPages()
+{
+    QCOMPARE(page(), static_cast<int>(MainWindow::Home));
+    m_window->findChild<QToolButton*>(u"newJobRailButton"_s)->click();
+    QCOMPARE(page(), static_cast<int>(MainWindow::NewJob));
+    m_window->findChild<QToolButton*>(u"runRailButton"_s)->click();
+    QCOMPARE(page(), static_cast<int>(MainWindow::Run));
+}
+
+void MainWindowTest::showsAJobFromStartToEnd()
+{
+    m_window->startJob({}, false);
+    QCOMPARE(page(), static_cast<int>(MainWindow::Run));
+    QTRY_VERIFY(!m_window->controller()->isActive());
+    QCOMPARE(m_window->runState()->picture().phase, ui::RunPhase::Done);
+    QCOMPARE(m_window->runState()->picture().blocksDone(), 30);
+}
+
+void MainWindowTest::opensAJobFileAndAModel()
+{
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"a.bitsmith.json"_s);
+    JobSpec spec;
+    spec.model.path = "/models/a";
+    spec.recipe.iters = 33;
+    QFile file(path);
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write(QByteArray::fromStdString(to_json(spec)));
+    file.close();
+    m_window->openPath(path);
+    QCOMPARE(page(), static_cast<int>(MainWindow::NewJob));
+    QCOMPARE(m_window->draft()->spec().recipe.iters, int64_t(33));
+    m_window->openPath(u"Qwen/Qwen3-0.6B"_s);
+    QCOMPARE(m_window->draft()->spec().model.path, std::string("Qwen/Qwen3-0.6B"));
+}
+
+void MainWindowTest::saysWhyAJobFileCannotBeOpened()
+{
+    const QTemporaryDir folder;
+    QFile file(folder.filePath(u"bad.json"_s));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("{\"recipe\": {\"itres\": 3}}");
+    file.close();
+    m_window->openPath(file.fileName());
+    auto* box = m_window->findChild<QMessageBox*>(u"failureBox"_s);
+    QVERIFY(box != nullptr);
+    QVERIFY(box->informativeText().contains(u"itres"_s));
+    box->close();
+}
+
+void MainWindowTest::keepsAJobWhenClosingIsDeclined()
+{
+    makeWindow(50);
+    m_window->startJob({}, false);
+    QTimer::singleShot(0, this, [] {
+        auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget());
+        QVERIFY(box != nullptr);
+        QCOMPARE(box->defaultButton(), box->button(QMessageBox::No));
+        box->button(QMessageBox::No)->click();
+    });
+    QVERIFY(!m_window->close());
+    QVERIFY(m_window->controller()->isActive());
+}
+
+void MainWindowTest::stopsAJobWhenClosingIsConfirmed()
+{
+    makeWindow(50);
+    m_window->startJob({}, false);
+    QTimer::singleShot(0, this, [] {
+        auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget());
+        QVERIFY(box != nullptr);
+        box->button(QMessageBox::Yes)->click();
+    });
+    QVERIFY(m_window->close());
+    QVERIFY(!m_window->controller()->isActive());
+    QCOMPARE(m_window->runState()->picture().phase, ui::RunPhase::Cancelled);
+}
+
+void MainWindowTest::readsItsBundledRecording()
+{
+    const std::vector<Event> events = readRecordedRun(bundledRecording());
+    QVERIFY(events.size() > 100);
+    QVERIFY(events.front().get_if<JobStarted>() != nullptr);
+    QVERIFY(events.back().get_if<JobFinished>() != nullptr);
+    try {
+        readRecordedRun(u":/nothing"_s);
+        QFAIL("a missing recording must be an error");
+    } catch (const Error& error) {
+        QCOMPARE(error.code(), ErrorCode::FileNotFound);
+    }
+}
+
+void MainWindowTest::writesAPictureOfEveryPageInBothThemes()
+{
+    const QTemporaryDir folder;
+    writeScreenshots(*m_theme, testing::scriptedRun(), folder.path());
+    for (const QString& name :
+        {u"home"_s, u"new-job"_s, u"run-empty"_s, u"run-live"_s, u"run-done"_s}) {
+        const QImage light(folder.filePath(QString(name + u"-light.png"_s)));
+        const QImage dark(folder.filePath(QString(name + u"-dark.png"_s)));
+        QCOMPARE(light.size(), QSize(1440, 900));
+        QCOMPARE(dark.size(), light.size());
+        QVERIFY(light.pixelColor(2, 890).lightness() > 200);
+        QVERIFY(dark.pixelColor(2, 890).lightness() < 60);
+    }
+}
+
+BITSMITH_TEST(MainWindowTest)
+#include "main_window_test.moc"

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Titles of options as a newcomer reads them; help texts come from the core's field descriptions.
+#pragma once
+
+#include <QString>
+
+#include <string_view>
+
+namespace bitsmith::ui {
+
+/// "Steps per block" for "iters"; a key without a title of its own becomes words.
+QString fieldTitle(std::string_view key);
+/// The core's help text, translated where a translation exists.
+QString fieldHelp(std::string_view help);
+/// Word of an enumerator ("holdout" → "Held-out samples").
+QString choiceTitle(std::string_view key, std::string_view choice);
+
+} // namespace bitsmith::ui
