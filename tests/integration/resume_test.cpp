@@ -65,9 +65,9 @@ void ResumeTest::initTestCase()
     if (cli_.isEmpty() || !QFile::exists(cli_)) {
         QSKIP("the command line program is not built");
     }
-    source::TinyModelOptions options;
-    options.blocks = kBlocks;
-    source::write_tiny_model(path(QStringLiteral("model")), options);
+    source::TinyModelShape shape;
+    shape.blocks = kBlocks;
+    source::write_tiny_model(disk(), path(QStringLiteral("model")), shape);
     std::ofstream text(path(QStringLiteral("text.txt")));
     Random random(3);
     for (int i = 0; i < 6000; ++i) {

@@ -97,16 +97,15 @@ public:
         return true;
     }
 
-    bool parse_error(std::size_t position, const std::string& token,
-        const nlohmann::detail::exception& error) override
+    bool parse_error(
+        std::size_t position, const std::string&, const nlohmann::detail::exception& error) override
     {
         const std::string what = error.what();
         // The library's text begins with its own tag and position; ours stands in the context.
         const std::size_t cut = what.find(": ");
         const std::size_t at = std::min(position > 0 ? position - 1 : 0, text_.size());
         std::string message = cut == std::string::npos ? what : what.substr(cut + 2);
-        if (lower(token).find("nan") != std::string::npos || token == "N" || token == "I"
-            || token == "-I") {
+        if (at < text_.size() && (text_[at] == 'N' || text_[at] == 'I')) {
             message += " (NaN and Infinity are not JSON)";
         }
         fail_here(message, text_.data() + at);

@@ -93,8 +93,12 @@ Experts stacked_storage(const MoeSpec& moe, const tensor::TensorEntry& entry, in
             {{"tensor", entry.name}, {"found", shape_text(entry.shape)},
                 {"allowed", shape_text(straight) + " or " + shape_text(transposed)}});
     }
-    if (moe.storage == Experts::StackedInterleaved || straight == transposed) {
-        return moe.storage; // the shape cannot tell; the family's own storage holds
+    if (moe.storage == Experts::StackedInterleaved) {
+        return moe.storage;
+    }
+    if (straight == transposed) {
+        // The shape cannot tell; the family's own stacked storage holds, [out, in] where it has none.
+        return moe.storage == Experts::PerExpert ? Experts::Stacked : moe.storage;
     }
     return entry.shape == transposed ? Experts::StackedTransposed : Experts::Stacked;
 }

@@ -106,6 +106,9 @@ Scheme resolve_scheme(const SchemeSection& section)
         fail(ErrorCode::InvalidSpec, "a scheme that does not quantize has no bits, groups or signs",
             {{"field", "scheme.scheme"}, {"found", section.scheme}}, "Name a scheme such as W4A16");
     }
+    if (!scheme.is_quantized()) {
+        return scheme;
+    }
     scheme.bits = section.bits.value_or(scheme.bits);
     scheme.group_size = section.group_size.value_or(scheme.group_size);
     scheme.sym = section.sym.value_or(scheme.sym);

@@ -130,6 +130,8 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
     for (int64_t i = finished; i < blocks; ++i) {
         context.checkpoint();
         const auto block = stage.model.load_block(i);
+        inputs.reuse = true;
+        inputs.mask = stage.calibration != nullptr ? stage.calibration->mask : at::Tensor();
         tune::BlockResult result = tune::tune_block(
             context, *block, shared, inputs, stage.folder.plan(), stage.spec.recipe);
         stage.model.tensors().check_unchanged();

@@ -30,7 +30,7 @@ DecoderSpec spec_of(const Json& config)
 DecoderSpec moe_spec()
 {
     Json config = tiny_config("qwen3_moe");
-    config.update({{"num_experts", 4}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 16}});
+    config.update({{"num_experts", 4}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 24}});
     return spec_of(config);
 }
 

@@ -65,7 +65,7 @@ const std::vector<RuleCase>& cases()
     static const std::vector<RuleCase> list = {
         {"V01", Severity::Error, "model.path", [](auto& s, auto&) { s.model.path.clear(); }},
         {"V02", Severity::Error, "exports.formats",
-            [](auto& s, auto&) { s.scheme.scheme = "gguf:q4_0"; }},
+            [](auto& s, auto&) { s.scheme.scheme = "gguf:q4_1"; }},
         {"V02", Severity::Error, "exports.formats",
             [](auto& s, auto&) { s.exports.formats = {"auto_ruond"}; }},
         {"V03", Severity::Warning, "scheme.scheme",

@@ -44,7 +44,7 @@ JobSpec changed_everywhere()
     spec.calibration.holdout = 1.0 / 3;
     spec.exports.formats = {"auto_round", "gguf"};
     spec.evaluation.metrics = {"kld"};
-    spec.runtime.seed = 9007199254740991;
+    spec.runtime.seed = 9000000000000000;
     spec.runtime.keep_inputs = false;
     return spec;
 }
