@@ -12,7 +12,7 @@ namespace bitsmith::test {
 
 namespace {
 
-constexpr int64_t kHidden = 64, kInner = 96, kHeads = 4, kKvHeads = 2, kTokens = 264, kBlocks = 2;
+constexpr int64_t kHidden = 64, kInner = 96, kHeads = 4, kKvHeads = 2, kTokens = 288, kBlocks = 2;
 constexpr int64_t kHeadDim = kHidden / kHeads;
 
 std::string utf8(uint32_t code)

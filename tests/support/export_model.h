@@ -46,7 +46,7 @@ quant::QuantizedWeight random_weight(const Scheme& scheme, int64_t rows, int64_t
 at::Tensor expected_values(const quant::QuantizedWeight& weight);
 
 /// What an exporter receives. `config` is a config.json of a family with plain names (llama, qwen2,
-/// qwen3, gemma2, gemma3_text); two blocks, hidden 64, 264 tokens of a byte-level tokenizer.
+/// qwen3, gemma2, gemma3_text); two blocks, hidden 64, 288 rows for 264 tokens of a byte-level tokenizer.
 class ExportModel
 {
 public:

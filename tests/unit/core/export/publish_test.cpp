@@ -113,12 +113,11 @@ void PublishTest::leavesTheTargetUntouchedWhenAnyOperationFails_data()
 {
     QTest::addColumn<std::string>("format");
     QTest::addColumn<FaultyDisk::Fault>("fault");
-    for (const char* format : {"auto_round", "gguf"}) {
-        QTest::addRow("%s, disk full", format) << std::string(format) << FaultyDisk::Fault::NoSpace;
-        QTest::addRow("%s, I/O error", format) << std::string(format) << FaultyDisk::Fault::IoError;
-        QTest::addRow("%s, short write", format)
-            << std::string(format) << FaultyDisk::Fault::ShortWrite;
-    }
+    const std::string auto_round = "auto_round", gguf = "gguf";
+    QTest::newRow("auto_round, disk full") << auto_round << FaultyDisk::Fault::NoSpace;
+    QTest::newRow("auto_round, I/O error") << auto_round << FaultyDisk::Fault::IoError;
+    QTest::newRow("gguf, short write") << gguf << FaultyDisk::Fault::ShortWrite;
+    QTest::newRow("gguf, I/O error") << gguf << FaultyDisk::Fault::IoError;
 }
 
 void PublishTest::leavesTheTargetUntouchedWhenAnyOperationFails()
