@@ -4,6 +4,7 @@
 #include "app/gui/main_window.h"
 #include "app/gui/recorded_run.h"
 #include "app/gui/screenshots.h"
+#include "app/gui/translations.h"
 
 #include <bitsmith/version.h>
 
@@ -65,6 +66,7 @@ int main(int argc, char** argv)
     QCoreApplication::setApplicationVersion(QStringLiteral(BITSMITH_VERSION));
     QGuiApplication::setDesktopFileName(QStringLiteral("org.bitsmith.Bitsmith"));
     QApplication app(argc, argv);
+    gui::installTranslations(app);
     try {
         return runWindow(app, line);
     } catch (const Error& error) {

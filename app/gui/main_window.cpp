@@ -31,6 +31,13 @@ using namespace Qt::StringLiterals;
 
 namespace bitsmith::gui {
 
+namespace {
+
+/// Narrower windows show the navigation as icons only.
+constexpr int kCompactBelow = 1100;
+
+} // namespace
+
 MainWindow::MainWindow(ui::Theme* theme, std::unique_ptr<Runner> runner)
     : m_theme(theme)
     , m_runState(new ui::RunState(this))
@@ -138,6 +145,12 @@ void MainWindow::showPage(Page page)
     m_stack->setCurrentIndex(page);
     m_rail->setCurrent(page);
     m_stack->currentWidget()->setFocus();
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event)
+{
+    QMainWindow::resizeEvent(event);
+    m_rail->setCompact(width() < kCompactBelow);
 }
 
 void MainWindow::openPath(const QString& path)

@@ -121,6 +121,14 @@ void BitMapView::keyPressEvent(QKeyEvent* event)
     QTableView::keyPressEvent(event);
 }
 
+void BitMapView::focusInEvent(QFocusEvent* event)
+{
+    // The item view would make the first cell current: a selection that nobody made, and the loss
+    // view would stop following the running block.
+    QAbstractScrollArea::focusInEvent(event);
+    viewport()->update();
+}
+
 void BitMapView::onCurrentChanged(const QModelIndex& current)
 {
     if (current.isValid() && current.data(BitMapModel::PresentRole).toBool()) {

@@ -16,6 +16,7 @@ NavigationRail::NavigationRail(QWidget* parent)
     : QFrame(parent)
     , m_buttons(new QButtonGroup(this))
     , m_layout(new QVBoxLayout(this))
+    , m_brand(nullptr)
 {
     setObjectName(u"navigationRail"_s);
     setProperty("rail", true);
@@ -26,8 +27,9 @@ NavigationRail::NavigationRail(QWidget* parent)
     brand->setFont(scaledFont(1.3, QFont::Bold));
     brand->setContentsMargins(8, 0, 8, 10);
     m_layout->addWidget(brand);
+    m_brand = brand;
     m_layout->addStretch();
-    setFixedWidth(fontMetrics().horizontalAdvance(u"Bitsmith workbench"_s) + 40);
+    setCompact(false);
     connect(m_buttons, &QButtonGroup::idClicked, this, &NavigationRail::pageRequested);
 }
 
@@ -54,6 +56,18 @@ void NavigationRail::setCurrent(int page)
     if (QAbstractButton* button = m_buttons->button(page)) {
         button->setChecked(true);
     }
+}
+
+void NavigationRail::setCompact(bool compact)
+{
+    m_brand->setVisible(!compact);
+    for (QAbstractButton* button : m_buttons->buttons()) {
+        auto* tool = static_cast<QToolButton*>(button);
+        tool->setToolButtonStyle(compact ? Qt::ToolButtonIconOnly : Qt::ToolButtonTextBesideIcon);
+        tool->setToolTip(compact ? button->accessibleName() : QString());
+    }
+    setFixedWidth(compact ? fontMetrics().height() * 4
+                          : fontMetrics().horizontalAdvance(u"Bitsmith workbench"_s) + 40);
 }
 
 } // namespace bitsmith::ui

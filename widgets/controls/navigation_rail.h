@@ -21,6 +21,8 @@ public:
     /// Pages are numbered in the order they are added; the button is named `name` + "RailButton".
     void addPage(const QString& name, Icon icon, const QString& title);
     void setCurrent(int page);
+    /// Icons only, for narrow windows.
+    void setCompact(bool compact);
 
 Q_SIGNALS:
     void pageRequested(int page);
@@ -28,6 +30,7 @@ Q_SIGNALS:
 private:
     QButtonGroup* m_buttons;
     QVBoxLayout* m_layout;
+    QWidget* m_brand;
     int m_count = 0;
 };
 

@@ -13,6 +13,7 @@
 #include <QGridLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QResizeEvent>
 #include <QSignalBlocker>
 #include <QToolButton>
 
@@ -23,6 +24,9 @@ using namespace Qt::StringLiterals;
 namespace bitsmith::ui {
 
 namespace {
+
+/// Space above and below the text, as in a line edit.
+constexpr int kFieldPadding = 12;
 
 /// Whole numbers up to 2^53 are exact in a double spin box; QSpinBox ends at 2^31.
 constexpr double kLargestWhole = 9007199254740992.0;
@@ -61,46 +65,92 @@ OptionForm::OptionForm(const QString& prefix, const std::vector<FieldDescription
     int columns, QWidget* parent)
     : QWidget(parent)
     , m_prefix(prefix)
+    , m_grid(new QGridLayout(this))
+    , m_wantedColumns(columns)
 {
-    auto* grid = new QGridLayout(this);
-    grid->setContentsMargins(0, 0, 0, 0);
-    grid->setHorizontalSpacing(8);
-    grid->setVerticalSpacing(6);
+    m_grid->setContentsMargins(0, 0, 0, 0);
+    m_grid->setHorizontalSpacing(8);
+    m_grid->setVerticalSpacing(6);
     m_rows.reserve(fields.size());
-    int index = 0;
     for (const FieldDescription& field : fields) {
-        Row row{field, nullptr, new QLabel(fieldTitle(field.key)), new QToolButton, {}};
-        row.editor = makeEditor(row);
-        row.editor->setObjectName(QString(prefix + toQString(field.key)));
-        row.editor->setToolTip(helpOf(field));
-        row.editor->setAccessibleName(fieldTitle(field.key));
-        row.editor->setAccessibleDescription(fieldHelp(field.help));
-        row.label->setBuddy(row.editor);
-        row.label->setToolTip(helpOf(field));
-        row.reset->setObjectName(QString(prefix + toQString(field.key) + u"Reset"_s));
-        row.reset->setIcon(themedIcon(Icon::Reset));
-        row.reset->setAutoRaise(true);
-        row.reset->setAccessibleName(tr("Reset %1").arg(fieldTitle(field.key)));
-        QSizePolicy policy = row.reset->sizePolicy();
-        policy.setRetainSizeWhenHidden(true);
-        row.reset->setSizePolicy(policy);
-        row.reset->hide();
-        const auto position = static_cast<std::size_t>(index);
-        connect(row.reset, &QToolButton::clicked, this, [this, position] {
-            Q_EMIT valueEdited(m_rows[position].field.key, m_rows[position].standard);
-        });
+        m_rows.push_back(makeRow(field, m_rows.size()));
+    }
+    layoutRows(columns);
+}
+
+OptionForm::Row OptionForm::makeRow(const FieldDescription& field, std::size_t position)
+{
+    Row row{field, nullptr, new QLabel(fieldTitle(field.key)), new QToolButton, {}};
+    const QString name = m_prefix + toQString(field.key);
+    row.editor = makeEditor(row);
+    row.editor->setObjectName(name);
+    row.editor->setToolTip(helpOf(field));
+    row.editor->setAccessibleName(fieldTitle(field.key));
+    row.editor->setAccessibleDescription(fieldHelp(field.help));
+    row.label->setBuddy(row.editor);
+    row.label->setToolTip(helpOf(field));
+    row.reset->setObjectName(QString(name + u"Reset"_s));
+    row.reset->setIcon(themedIcon(Icon::Reset));
+    row.reset->setAutoRaise(true);
+    row.reset->setAccessibleName(tr("Reset %1").arg(fieldTitle(field.key)));
+    QSizePolicy policy = row.reset->sizePolicy();
+    policy.setRetainSizeWhenHidden(true);
+    row.reset->setSizePolicy(policy);
+    row.reset->hide();
+    connect(row.reset, &QToolButton::clicked, this, [this, position] {
+        Q_EMIT valueEdited(m_rows[position].field.key, m_rows[position].standard);
+    });
+    return row;
+}
+
+void OptionForm::layoutRows(int columns)
+{
+    if (columns == m_columns) {
+        return;
+    }
+    m_columns = columns;
+    while (QLayoutItem* item = m_grid->takeAt(0)) {
+        delete item;
+    }
+    // Each column is a label, an editor, a reset button and a gap.
+    for (int column = 0; column < m_wantedColumns; ++column) {
+        m_grid->setColumnStretch(column * 4 + 1, column < columns ? 1 : 0);
+        m_grid->setColumnMinimumWidth(column * 4 + 3, column + 1 < columns ? 8 : 0);
+    }
+    int index = 0;
+    for (const Row& row : m_rows) {
         const int line = index / columns;
         const int first = index % columns * 4;
-        grid->addWidget(row.label, line, first);
-        grid->addWidget(row.editor, line, first + 1);
-        grid->addWidget(row.reset, line, first + 2);
-        grid->setColumnStretch(first + 1, 1);
-        if (first > 0) {
-            grid->setColumnMinimumWidth(first - 1, 8);
-        }
-        m_rows.push_back(std::move(row));
+        m_grid->addWidget(row.label, line, first);
+        m_grid->addWidget(row.editor, line, first + 1);
+        m_grid->addWidget(row.reset, line, first + 2);
         ++index;
     }
+}
+
+int OptionForm::columnWidth() const
+{
+    int label = 0;
+    int editor = 0;
+    int reset = 0;
+    for (const Row& row : m_rows) {
+        label = std::max(label, row.label->sizeHint().width());
+        editor =
+            std::max({editor, row.editor->minimumSizeHint().width(), row.editor->minimumWidth()});
+        reset = std::max(reset, row.reset->sizeHint().width());
+    }
+    return label + editor + reset + 4 * m_grid->horizontalSpacing();
+}
+
+QSize OptionForm::minimumSizeHint() const
+{
+    return {columnWidth(), QWidget::minimumSizeHint().height()};
+}
+
+void OptionForm::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    layoutRows(width() >= m_wantedColumns * columnWidth() ? m_wantedColumns : 1);
 }
 
 QWidget* OptionForm::makeEditor(const Row& row)
@@ -133,11 +183,13 @@ QWidget* OptionForm::makeNumber(const FieldDescription& field)
     spin->setDecimals(0);
     spin->setRange(
         std::max(field.range.min, -kLargestWhole), std::min(field.range.max, kLargestWhole));
+    spin->setSpecialValueText(smallestMeaning(field.key));
     spin->setKeyboardTracking(false);
     spin->setStepType(QAbstractSpinBox::AdaptiveDecimalStepType);
     if (!field.range.unit.empty()) {
         spin->setSuffix(QString(u" "_s + toQString(field.range.unit)));
     }
+    spin->setMinimumHeight(spin->fontMetrics().height() + kFieldPadding);
     // The size hint of the widest possible number would blow the form up.
     spin->setMinimumWidth(spin->fontMetrics().horizontalAdvance(u"1048576 samples  "_s));
     connect(spin, &QDoubleSpinBox::valueChanged, this, [this, key = field.key](double value) {

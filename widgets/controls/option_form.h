@@ -18,7 +18,8 @@ class OptionForm : public QWidget
     Q_OBJECT
 
 public:
-    /// Editors get the object name `prefix` + key. Rows flow into `columns` columns.
+    /// Editors get the object name `prefix` + key. Rows flow into `columns` columns where there is
+    /// room, else into one.
     OptionForm(const QString& prefix, const std::vector<FieldDescription>& fields, int columns = 1,
         QWidget* parent = nullptr);
 
@@ -30,9 +31,13 @@ public:
     int changedCount() const;
     /// What stands in an empty optional field; "automatic" by default.
     void setEmptyText(const QString& text);
+    QSize minimumSizeHint() const override;
 
 Q_SIGNALS:
     void valueEdited(const std::string& key, const bitsmith::ui::FieldValue& value);
+
+protected:
+    void resizeEvent(QResizeEvent* event) override;
 
 private:
     struct Row
@@ -44,6 +49,9 @@ private:
         FieldValue standard;
     };
 
+    Row makeRow(const FieldDescription& field, std::size_t position);
+    void layoutRows(int columns);
+    int columnWidth() const; ///< of a label, its editor and its reset button
     QWidget* makeEditor(const Row& row);
     QWidget* makeBool(const FieldDescription& field);
     QWidget* makeNumber(const FieldDescription& field);
@@ -53,6 +61,9 @@ private:
     static void showInEditor(QWidget* editor, const FieldValue& value);
 
     QString m_prefix;
+    QGridLayout* m_grid;
+    int m_wantedColumns;
+    int m_columns = 0;
     std::vector<Row> m_rows;
 };
 

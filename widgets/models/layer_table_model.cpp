@@ -172,7 +172,7 @@ QVariant LayerTableModel::headerData(int section, Qt::Orientation orientation, i
     case Cosine:
         return tr("Cosine");
     case OutSqnr:
-        return tr("Output SQNR");
+        return tr("Out SQNR");
     default:
         return tr("Why");
     }

@@ -55,7 +55,7 @@ RunPage::RunPage(RunState* state, QWidget* parent)
     bottom->setChildrenCollapsible(false);
     bottom->addWidget(buildTabs());
     bottom->addWidget(result);
-    bottom->setSizes({700, 420});
+    bottom->setSizes({740, 390});
     auto* parts = new QSplitter(Qt::Vertical);
     parts->setObjectName(u"runSplitter"_s);
     parts->setHandleWidth(12);
@@ -156,11 +156,11 @@ QWidget* RunPage::buildLayerTable()
     table->sortByColumn(-1, Qt::AscendingOrder);
     table->horizontalHeader()->setStretchLastSection(true);
     const std::pair<int, QString> widest[] = {{LayerTableModel::Block, u"Block"_s},
-        {LayerTableModel::Name, u"self_attn.gate_proj"_s},
+        {LayerTableModel::Name, u"self_attn.q_proj"_s},
         {LayerTableModel::SchemeName, u"W4A16G128"_s}, {LayerTableModel::Bits, u"16.00"_s},
         {LayerTableModel::Mse, u"1.23e-05"_s}, {LayerTableModel::Sqnr, u"19.5 dB"_s},
-        {LayerTableModel::Cosine, u"0.99999"_s}, {LayerTableModel::OutSqnr, u"Output SQNR"_s},
-        {LayerTableModel::Shape, u"16384 × 4096"_s}};
+        {LayerTableModel::Cosine, u"0.99999"_s}, {LayerTableModel::OutSqnr, u"Out SQNR"_s},
+        {LayerTableModel::Shape, u"1536 × 1536"_s}, {LayerTableModel::Note, u"Why"_s}};
     for (const auto& [column, text] : widest) {
         table->setColumnWidth(column, fontMetrics().horizontalAdvance(text) + 20);
     }

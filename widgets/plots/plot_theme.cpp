@@ -54,7 +54,7 @@ void setLogScale(QCPAxis& axis, bool logarithmic)
     const QSharedPointer<QCPAxisTicker> ticker = logarithmic
         ? QSharedPointer<QCPAxisTicker>(new QCPAxisTickerLog)
         : QSharedPointer<QCPAxisTicker>(new QCPAxisTicker);
-    ticker->setTickCount(logarithmic ? 6 : 5);
+    ticker->setTickCount(4);
     axis.setTicker(ticker);
     axis.setNumberFormat(QStringLiteral("gbc"));
     axis.setNumberPrecision(3);

@@ -98,6 +98,14 @@ QString fieldHelp(std::string_view help)
     return QCoreApplication::translate("fields", text.c_str());
 }
 
+QString smallestMeaning(std::string_view key)
+{
+    if (key == "dynamic_max_gap") {
+        return QCoreApplication::translate("fields", "never");
+    }
+    return key == "threads" ? QCoreApplication::translate("fields", "all") : QString();
+}
+
 QString choiceTitle(std::string_view key, std::string_view choice)
 {
     const std::string path = std::string(key) + "." + std::string(choice);

@@ -12,6 +12,8 @@ namespace bitsmith::ui {
 QString fieldTitle(std::string_view key);
 /// The core's help text, translated where a translation exists.
 QString fieldHelp(std::string_view help);
+/// What the smallest value of a number stands for ("never"); empty when it is just a number.
+QString smallestMeaning(std::string_view key);
 /// Word of an enumerator ("holdout" → "Held-out samples").
 QString choiceTitle(std::string_view key, std::string_view choice);
 

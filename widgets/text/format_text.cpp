@@ -12,10 +12,10 @@ namespace bitsmith::ui {
 
 namespace {
 
-QString translate(const char* text, int n = -1)
+struct Text
 {
-    return QCoreApplication::translate("format", text, nullptr, n);
-}
+    Q_DECLARE_TR_FUNCTIONS(format)
+};
 
 struct TimeUnit
 {
@@ -66,10 +66,10 @@ QString formatParameters(int64_t count)
 {
     const QLocale locale;
     if (count >= 1000000000) {
-        return translate("%1 B").arg(locale.toString(static_cast<double>(count) / 1e9, 'f', 1));
+        return Text::tr("%1 B").arg(locale.toString(static_cast<double>(count) / 1e9, 'f', 1));
     }
     if (count >= 1000000) {
-        return translate("%1 M").arg(locale.toString(static_cast<double>(count) / 1e6, 'f', 1));
+        return Text::tr("%1 M").arg(locale.toString(static_cast<double>(count) / 1e6, 'f', 1));
     }
     return locale.toString(static_cast<qlonglong>(count));
 }
@@ -81,16 +81,16 @@ QString formatDuration(double seconds)
         return unknownValue();
     }
     if (seconds < 10) {
-        return translate("%1 s").arg(locale.toString(seconds, 'f', 1));
+        return Text::tr("%1 s").arg(locale.toString(seconds, 'f', 1));
     }
     const auto whole = static_cast<qlonglong>(std::llround(seconds));
     if (whole < 60) {
-        return translate("%1 s").arg(locale.toString(whole));
+        return Text::tr("%1 s").arg(locale.toString(whole));
     }
     if (whole < 3600) {
-        return translate("%1 min %2 s").arg(whole / 60).arg(whole % 60, 2, 10, QLatin1Char('0'));
+        return Text::tr("%1 min %2 s").arg(whole / 60).arg(whole % 60, 2, 10, QLatin1Char('0'));
     }
-    return translate("%1 h %2 min")
+    return Text::tr("%1 h %2 min")
         .arg(whole / 3600)
         .arg(whole % 3600 / 60, 2, 10, QLatin1Char('0'));
 }
@@ -101,9 +101,9 @@ QString formatDurationRange(double lowSeconds, double highSeconds)
     const auto low = std::max<qlonglong>(1, std::llround(lowSeconds / unit.seconds));
     const auto high = std::max<qlonglong>(1, std::llround(highSeconds / unit.seconds));
     if (low >= high) {
-        return translate(singleOf(unit.seconds)).arg(high);
+        return Text::tr(singleOf(unit.seconds)).arg(high);
     }
-    return translate(unit.range).arg(low).arg(high);
+    return Text::tr(unit.range).arg(low).arg(high);
 }
 
 QString formatReal(double value)
@@ -125,7 +125,7 @@ QString formatFixed(double value, int decimals)
 
 QString formatPercent(double ratio, int decimals)
 {
-    return translate("%1 %").arg(formatFixed(ratio * 100, decimals));
+    return Text::tr("%1 %").arg(formatFixed(ratio * 100, decimals));
 }
 
 QString formatChange(double ratio, int decimals)
@@ -138,16 +138,16 @@ QString formatAge(int64_t timeMs, int64_t nowMs)
 {
     const int64_t seconds = std::max<int64_t>(0, (nowMs - timeMs) / 1000);
     if (seconds < 60) {
-        return translate("just now");
+        return Text::tr("just now");
     }
     if (seconds < 3600) {
-        return translate("%n min ago", static_cast<int>(seconds / 60));
+        return Text::tr("%n min ago", nullptr, static_cast<int>(seconds / 60));
     }
     if (seconds < 86400) {
-        return translate("%n h ago", static_cast<int>(seconds / 3600));
+        return Text::tr("%n h ago", nullptr, static_cast<int>(seconds / 3600));
     }
     const auto days = static_cast<int>(seconds / 86400);
-    return days == 1 ? translate("yesterday") : translate("%n days ago", days);
+    return days == 1 ? Text::tr("yesterday") : Text::tr("%n days ago", nullptr, days);
 }
 
 QString formatShape(int64_t rows, int64_t columns)

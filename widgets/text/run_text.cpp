@@ -12,10 +12,10 @@ namespace bitsmith::ui {
 
 namespace {
 
-QString translate(const char* text)
+struct Text
 {
-    return QCoreApplication::translate("run", text);
-}
+    Q_DECLARE_TR_FUNCTIONS(run)
+};
 
 QString blockActivity(const RunPicture& picture)
 {
@@ -23,10 +23,10 @@ QString blockActivity(const RunPicture& picture)
     const auto number = picture.activeBlock + 1;
     const auto count = picture.blocks.size();
     if (block.iters <= 0) {
-        return translate("Block %1 of %2").arg(number).arg(count);
+        return Text::tr("Block %1 of %2").arg(number).arg(count);
     }
     const double step = block.series.steps.empty() ? 0 : block.series.steps.back() + 1;
-    return translate("Block %1 of %2, step %3 of %4")
+    return Text::tr("Block %1 of %2, step %3 of %4")
         .arg(number)
         .arg(count)
         .arg(static_cast<qlonglong>(step))
@@ -42,13 +42,13 @@ QString stageActivity(const RunPicture& picture)
         }
         const QString title = stageTitle(static_cast<Stage>(i));
         if (stage.total > 0) {
-            return translate("%1: %2 of %3 %4")
+            return Text::tr("%1: %2 of %3 %4")
                 .arg(title)
                 .arg(stage.done)
                 .arg(stage.total)
                 .arg(stage.unit);
         }
-        return stage.detail.isEmpty() ? title : translate("%1: %2").arg(title, stage.detail);
+        return stage.detail.isEmpty() ? title : Text::tr("%1: %2").arg(title, stage.detail);
     }
     return {};
 }
@@ -59,21 +59,21 @@ StateLook lookOf(RunPhase phase)
 {
     switch (phase) {
     case RunPhase::Empty:
-        return {translate("Preparing"), Icon::Clock, ColorRole::Muted};
+        return {Text::tr("Preparing"), Icon::Clock, ColorRole::Muted};
     case RunPhase::Running:
-        return {translate("Running"), Icon::Play, ColorRole::Accent};
+        return {Text::tr("Running"), Icon::Play, ColorRole::Accent};
     case RunPhase::Paused:
-        return {translate("Paused"), Icon::Pause, ColorRole::Caution};
+        return {Text::tr("Paused"), Icon::Pause, ColorRole::Caution};
     case RunPhase::Done:
-        return {translate("Done"), Icon::Check, ColorRole::Good};
+        return {Text::tr("Done"), Icon::Check, ColorRole::Good};
     case RunPhase::Failed:
-        return {translate("Failed"), Icon::Error, ColorRole::Bad};
+        return {Text::tr("Failed"), Icon::Error, ColorRole::Bad};
     case RunPhase::Cancelled:
-        return {translate("Cancelled"), Icon::Stop, ColorRole::Muted};
+        return {Text::tr("Cancelled"), Icon::Stop, ColorRole::Muted};
     case RunPhase::Interrupted:
         break;
     }
-    return {translate("Interrupted"), Icon::Warning, ColorRole::Bad};
+    return {Text::tr("Interrupted"), Icon::Warning, ColorRole::Bad};
 }
 
 StateLook lookOf(JobState state)
@@ -97,19 +97,19 @@ QString stageTitle(Stage stage)
 {
     switch (stage) {
     case Stage::Load:
-        return translate("Load");
+        return Text::tr("Load");
     case Stage::Calibrate:
-        return translate("Calibrate");
+        return Text::tr("Calibrate");
     case Stage::Plan:
-        return translate("Plan");
+        return Text::tr("Plan");
     case Stage::Tune:
-        return translate("Tune");
+        return Text::tr("Tune");
     case Stage::Export:
-        return translate("Export");
+        return Text::tr("Export");
     case Stage::Evaluate:
         break;
     }
-    return translate("Evaluate");
+    return Text::tr("Evaluate");
 }
 
 QString activityText(const RunPicture& picture)
@@ -118,10 +118,10 @@ QString activityText(const RunPicture& picture)
         if (picture.finish->state == JobState::Failed) {
             return toQString(picture.finish->message);
         }
-        return translate("%1 of %2 blocks").arg(picture.blocksDone()).arg(picture.blocks.size());
+        return Text::tr("%1 of %2 blocks").arg(picture.blocksDone()).arg(picture.blocks.size());
     }
     if (picture.phase == RunPhase::Interrupted) {
-        return translate("Stopped after %1 of %2 blocks; finished blocks are kept")
+        return Text::tr("Stopped after %1 of %2 blocks; finished blocks are kept")
             .arg(picture.blocksDone())
             .arg(picture.blocks.size());
     }

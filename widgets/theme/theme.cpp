@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "widgets/theme/theme.h"
 
+#include "widgets/theme/field_style.h"
+
 #include <QApplication>
 #include <QGuiApplication>
-#include <QStyleFactory>
 #include <QStyleHints>
 
 using namespace Qt::StringLiterals;
@@ -53,7 +54,7 @@ QPalette paletteOf(const Colors& c)
 }
 
 // Only what Fusion draws in an old-fashioned way is restyled; fields, spin boxes and combos stay
-// native so that their parts keep working at every scale.
+// drawn by FieldStyle so that their parts keep working at every scale.
 constexpr auto kSheet = R"(
 QFrame[card="true"] { background: @base; border: 1px solid @border; border-radius: 8px; }
 QFrame[rail="true"] { background: @base; border: none; border-right: 1px solid @border; }
@@ -92,10 +93,11 @@ QTabBar::tab:hover { color: @text; }
 QTabBar::tab:selected { color: @text; border-bottom: 2px solid @link; font-weight: 600; }
 QHeaderView { background: transparent; }
 QHeaderView::section { background: transparent; color: @muted; border: none;
-    border-bottom: 1px solid @border; padding: 4px 6px; }
-QHeaderView::section:vertical { border: none; }
+    border-bottom: 1px solid @border; padding: 4px 9px; }
+QHeaderView::section:vertical { border: none; padding: 0px 8px; }
 QTableCornerButton::section { background: transparent; border: none; }
 QTableView::item { padding: 0px 6px; border: none; }
+QAbstractScrollArea::corner { background: transparent; border: none; }
 QScrollBar:vertical { background: transparent; width: 12px; margin: 0px; border: none; }
 QScrollBar:horizontal { background: transparent; height: 12px; margin: 0px; border: none; }
 QScrollBar::handle { background: @scroll; border-radius: 4px; margin: 2px; }
@@ -205,7 +207,7 @@ Theme::Theme(QApplication* application)
     , m_application(application)
     , m_startedDark(isDark(QGuiApplication::palette()))
 {
-    QApplication::setStyle(QStyleFactory::create(u"Fusion"_s));
+    QApplication::setStyle(new FieldStyle);
 #if QT_VERSION >= QT_VERSION_CHECK(6, 5, 0)
     connect(QGuiApplication::styleHints(), &QStyleHints::colorSchemeChanged, this, &Theme::apply);
 #endif

@@ -75,7 +75,7 @@ void RunModelsTest::bitMapHasARowPerModuleAndAColumnPerBlock()
     QCOMPARE(map.columnCount(), 30);
     QCOMPARE(map.headerData(6, Qt::Vertical).toString(), QStringLiteral("down_proj"));
     const QModelIndex outer = map.index(6, 0);
-    QCOMPARE(outer.data().toString(), QStringLiteral("8.25"));
+    QCOMPARE(outer.data().toString(), QStringLiteral("8.38"));
     QVERIFY(outer.data(BitMapModel::ExceptionRole).toBool());
     QVERIFY(!map.index(6, 10).data(BitMapModel::ExceptionRole).toBool());
     QCOMPARE(map.outsideText(), QStringLiteral("lm_head 16 bits"));

@@ -49,6 +49,7 @@ private Q_SLOTS:
     void showsTheResultOfAFinishedRun();
     void looksTheSameLiveAndFromItsFolder();
     void selectsALayerEverywhere();
+    void focusAloneSelectsNothing();
     void showsAFailureWithItsReason();
     void everyControlHasANameForScreenReaders();
 
@@ -181,7 +182,18 @@ void RunPageTest::selectsALayerEverywhere()
     table->selectRow(0);
     QCOMPARE(map->currentIndex(), map->model()->index(0, 0));
     QTest::keyClick(map, Qt::Key_Escape);
+    QVERIFY(!map->currentIndex().isValid());
     QTRY_VERIFY(m_page->findChild<StepLossPlot*>()->summary().contains(u"block 29"_s));
+}
+
+void RunPageTest::focusAloneSelectsNothing()
+{
+    m_state->fold(unfinished(10));
+    auto* map = m_page->findChild<BitMapView*>();
+    map->setFocus();
+    QTRY_VERIFY(map->hasFocus());
+    QVERIFY(!map->currentIndex().isValid());
+    QTRY_VERIFY(m_page->findChild<StepLossPlot*>()->summary().contains(u"block 9"_s));
 }
 
 void RunPageTest::showsAFailureWithItsReason()

@@ -132,7 +132,7 @@ private:
                     {layerName(block, module), block, module.rows, module.columns, scheme,
                         exception ? "override '*down_proj' of the outer blocks" : "default"});
                 const double size = static_cast<double>(module.rows * module.columns);
-                bits += size * (exception ? 8.25 : 4.25);
+                bits += size * (exception ? 8.375 : 4.3125);
                 weights += size;
             }
         }
@@ -181,7 +181,7 @@ private:
             layer.block = block;
             layer.layer = layerName(block, module);
             layer.scheme = exception ? "W8A16G64" : "W4A16G64";
-            layer.bits = exception ? 8.25 : 4.25;
+            layer.bits = exception ? 8.375 : 4.3125;
             layer.mse = ratio * around(8e-3, 0.2);
             layer.cosine = 1 - ratio / 2;
             layer.sqnr_db = -10 * std::log10(ratio);
