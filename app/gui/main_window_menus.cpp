@@ -82,7 +82,8 @@ void MainWindow::buildViewMenu()
         {Home, tr("&Home")}, {NewJob, tr("&New job")}, {Run, tr("&Run")}};
     for (const auto& [page, title] : pages) {
         QAction* action = view->addAction(title);
-        action->setShortcut(QKeySequence(Qt::CTRL | static_cast<Qt::Key>(Qt::Key_1 + static_cast<int>(page))));
+        action->setShortcut(
+            QKeySequence(Qt::CTRL | static_cast<Qt::Key>(Qt::Key_1 + static_cast<int>(page))));
         connect(action, &QAction::triggered, this, [this, page = page] { showPage(page); });
     }
     view->addSeparator();

@@ -37,7 +37,7 @@ struct PlannedLayer
     int64_t columns = 0; ///< input features
     Scheme scheme; ///< keep_scheme() when the layer stays as it is
     std::string reason; ///< why this scheme: "default", "override '*v_proj'", "shape: columns not a
-                        ///< multiple of 32", ...
+        ///< multiple of 32", ...
 
     bool operator==(const PlannedLayer&) const = default;
 };

@@ -34,7 +34,8 @@ Event numbered_event(int64_t number)
 
 std::string three_records()
 {
-    return journal_line(numbered_event(0)) + journal_line(numbered_event(1)) + journal_line(numbered_event(2));
+    return journal_line(numbered_event(0)) + journal_line(numbered_event(1))
+        + journal_line(numbered_event(2));
 }
 
 std::filesystem::path file_in(const QTemporaryDir& folder)
@@ -132,7 +133,8 @@ void JournalTest::skipsADamagedRecord()
 void JournalTest::goesOnAfterATornRecord()
 {
     QTemporaryDir folder;
-    const std::string torn = journal_line(numbered_event(0)) + journal_line(numbered_event(1)).substr(0, 20);
+    const std::string torn =
+        journal_line(numbered_event(0)) + journal_line(numbered_event(1)).substr(0, 20);
     std::ofstream(file_in(folder), std::ios::binary) << torn;
     JournalWriter writer(disk(), file_in(folder));
     writer.append(numbered_event(2));

@@ -3,9 +3,9 @@
 #include "support/test_main.h"
 #include "tensor/device.h"
 
-#include <ATen/Parallel.h>
-
 #include <bitsmith/device.h>
+
+#include <ATen/Parallel.h>
 
 #include <QtTest>
 
