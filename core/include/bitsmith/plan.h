@@ -36,8 +36,8 @@ struct PlannedLayer
     int64_t rows = 0; ///< output features
     int64_t columns = 0; ///< input features
     Scheme scheme; ///< keep_scheme() when the layer stays as it is
-    std::string reason; ///< why this scheme: "default", "override '*v_proj'", "shape: columns not a
-        ///< multiple of 32", ...
+    /// Why this scheme: "default", "override '*v_proj'", "shape: columns not a multiple of 32", ...
+    std::string reason;
 
     bool operator==(const PlannedLayer&) const = default;
 };
