@@ -28,10 +28,10 @@ EvalReport evaluate(const EvalOptions& options, Observer& observer, RunControl c
     const at::Tensor ids = eval::evaluation_windows(
         {options.text, options.tokens, options.seqlen}, text ? &*text : nullptr);
 
-    const model::CausalLm candidate = make_model(context, *source);
+    const model::CausalLm candidate = make_model(context, *source, Purpose::Measuring);
     std::optional<model::CausalLm> reference;
     if (reference_source) {
-        reference.emplace(make_model(context, *reference_source));
+        reference.emplace(make_model(context, *reference_source, Purpose::Measuring));
     }
     const int64_t total = candidate.n_blocks() + (reference ? reference->n_blocks() : 0);
     eval::Measured measured_reference;

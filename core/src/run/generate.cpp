@@ -43,7 +43,7 @@ std::string generate(const GenerateOptions& options, Observer& observer, RunCont
     const auto source = source::open_model(options.model);
     const hf::TextSide text = source->load_text();
     const std::vector<int32_t> prompt = encode_prompt(options, text);
-    const model::CausalLm model = make_model(context, *source);
+    const model::CausalLm model = make_model(context, *source, Purpose::Measuring);
     const eval::Generator generator(context, model);
 
     eval::SamplingOptions sampling;

@@ -37,11 +37,14 @@ StageScope::~StageScope()
     }
 }
 
-model::CausalLm make_model(const RunContext& context, const source::ModelSource& source)
+model::CausalLm make_model(
+    const RunContext& context, const source::ModelSource& source, Purpose purpose)
 {
     const c10::Device device = tensor::to_device(context.device);
-    return model::CausalLm(source.spec, source.tensors,
-        at::TensorOptions().device(device).dtype(tensor::compute_type(device)));
+    const at::ScalarType type =
+        purpose == Purpose::Tuning ? tensor::compute_type(device) : at::kFloat;
+    return model::CausalLm(
+        source.spec, source.tensors, at::TensorOptions().device(device).dtype(type));
 }
 
 void emit_metrics(RunContext& context, const EvalReport& report)

@@ -28,8 +28,16 @@ private:
     int exceptions_;
 };
 
-/// The decoder of an opened model on the context's device, in the element type that device computes in.
-model::CausalLm make_model(const RunContext& context, const source::ModelSource& source);
+/// What a decoder is opened for; says in which element type it computes.
+enum class Purpose
+{
+    Tuning, ///< many passes: what the device multiplies fastest, bf16 where it has units for it
+    Measuring, ///< figures and text that others must be able to reproduce: fp32
+};
+
+/// The decoder of an opened model on the context's device.
+model::CausalLm make_model(
+    const RunContext& context, const source::ModelSource& source, Purpose purpose);
 
 /// Lets `model` answer prompts: sampled at temperature 1, seeded by the context, stopped at the model's end tokens.
 calib::Sampler make_sampler(
