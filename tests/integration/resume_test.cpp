@@ -85,10 +85,10 @@ void ResumeTest::initTestCase()
 QStringList ResumeTest::arguments(const QString& name, bool resume) const
 {
     QStringList list{QStringLiteral("quantize"), folder_.filePath(QStringLiteral("model")),
-        QStringLiteral("--scheme"), QStringLiteral("W4A16G32"), QStringLiteral("--iters"),
-        QStringLiteral("12"), QStringLiteral("--nsamples"), QStringLiteral("16"),
-        QStringLiteral("--seqlen"), QStringLiteral("32"), QStringLiteral("--batch-size"),
-        QStringLiteral("4"), QStringLiteral("--dataset"),
+        QStringLiteral("--scheme"), QStringLiteral("W4A16G32"), QStringLiteral("--quant-lm-head"),
+        QStringLiteral("--iters"), QStringLiteral("12"), QStringLiteral("--nsamples"),
+        QStringLiteral("16"), QStringLiteral("--seqlen"), QStringLiteral("32"),
+        QStringLiteral("--batch-size"), QStringLiteral("4"), QStringLiteral("--dataset"),
         folder_.filePath(QStringLiteral("text.txt")), QStringLiteral("--threads"),
         QStringLiteral("1"), QStringLiteral("--format"), QStringLiteral("auto_round"),
         QStringLiteral("--output"), folder_.filePath(name + QStringLiteral(".out")),

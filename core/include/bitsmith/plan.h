@@ -38,6 +38,8 @@ struct PlannedLayer
     Scheme scheme; ///< keep_scheme() when the layer stays as it is
     /// Why this scheme: "default", "override '*v_proj'", "shape: columns not a multiple of 32", ...
     std::string reason;
+    /// False: a scheme was asked for, but the layer cannot hold it and stays as it is.
+    bool as_asked = true;
 
     bool operator==(const PlannedLayer&) const = default;
 };
@@ -52,6 +54,7 @@ void visit_fields(Visitor& v, Self& l)
     v("columns", l.columns, any_value(), "input features");
     v("scheme", l.scheme, any_value(), "number format");
     v("reason", l.reason, any_value(), "why this scheme");
+    v("as_asked", l.as_asked, any_value(), "whether the layer gets what was asked for");
 }
 
 /// Complete assignment for one model, in checkpoint order of the layers.
@@ -69,6 +72,9 @@ void visit_fields(Visitor& v, Self& p)
 {
     v("layers", p.layers, any_value(), "layers in checkpoint order");
 }
+
+/// Whether layers outside the blocks (lm_head) are quantized; runs finish them after the last block.
+bool quantizes_head(const Plan& plan);
 
 /// Mean bits per weight over the layers of the plan that are inside blocks, scales and zero points
 /// included.

@@ -70,17 +70,11 @@ at::Tensor CausalLm::final_norm(const at::Tensor& hidden) const
 
 at::Tensor CausalLm::head(const at::Tensor& normed) const
 {
-    if (!head_weight_.defined()) {
-        // A table may have padding rows behind the vocabulary; they are never predicted.
-        head_weight_ = tensors_->load(head_name() + ".weight")
-                           .narrow(0, 0, spec_.vocab)
-                           .to(options_)
-                           .contiguous();
-        if (spec_.head_bias) {
-            head_bias_ = tensors_->load(head_name() + ".bias").to(options_);
-        }
+    if (!head_.defined()) {
+        head_ = load_head();
     }
-    at::Tensor logits = at::linear(normed, head_weight_, head_bias_).to(at::kFloat);
+    // A table may have padding rows behind the vocabulary; they are never predicted.
+    at::Tensor logits = head_.forward(normed).narrow(-1, 0, spec_.vocab).to(at::kFloat);
     if (spec_.logits_scale != 1) {
         logits = logits * spec_.logits_scale;
     }
@@ -88,6 +82,22 @@ at::Tensor CausalLm::head(const at::Tensor& normed) const
         logits = (logits / spec_.logits_softcap).tanh() * spec_.logits_softcap;
     }
     return logits;
+}
+
+Linear CausalLm::load_head() const
+{
+    at::Tensor bias;
+    if (spec_.head_bias) {
+        bias = tensors_->load(head_name() + ".bias").to(options_);
+    }
+    return {head_name(), tensors_->load(head_name() + ".weight").to(options_).contiguous(), bias};
+}
+
+void CausalLm::replace_head(const at::Tensor& weight)
+{
+    head_ = load_head();
+    BITSMITH_ASSERT(weight.sizes() == head_.weight.sizes());
+    head_.weight = weight.to(options_);
 }
 
 std::string CausalLm::head_name() const

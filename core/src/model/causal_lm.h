@@ -35,6 +35,10 @@ public:
     /// hidden after final_norm -> logits [..., vocab], scaled and capped, fp32.
     at::Tensor head(const at::Tensor& normed) const;
     at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }
+    /// The head as stored, padding rows included: what a quantizer works on.
+    Linear load_head() const;
+    /// Puts `weight` [stored rows, hidden] (decoded, for example) in place of the stored one.
+    void replace_head(const at::Tensor& weight);
     /// Checkpoint name of the head's weight without ".weight"; the embedding's when tied.
     std::string head_name() const;
 
@@ -43,7 +47,8 @@ private:
     std::shared_ptr<const tensor::TensorSource> tensors_;
     at::TensorOptions options_;
     // Loaded on first use, on one thread.
-    mutable at::Tensor embedding_, head_weight_, head_bias_;
+    mutable at::Tensor embedding_;
+    mutable Linear head_;
     mutable Norm norm_;
 };
 

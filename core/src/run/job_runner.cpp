@@ -127,7 +127,7 @@ void JobRunner::Impl::load()
     folder = resume ? RunFolder::resume(disk(), spec.runtime.run_dir, spec, source->info)
                     : RunFolder::create(disk(), spec.runtime.run_dir, spec, source->info, plan);
     observer.attach(*folder);
-    model = std::make_unique<model::CausalLm>(make_model(context, *source));
+    model = std::make_unique<model::CausalLm>(make_model(context, *source, Purpose::Tuning));
     context.events.emit(JobStarted{folder->folder().string(), spec.model.path, spec.scheme.scheme,
         spec.recipe.name, context.device, model->n_blocks(), spec.recipe.iters,
         std::min(folder->finished_blocks(), model->n_blocks())});
@@ -213,19 +213,23 @@ void JobRunner::Impl::evaluate()
             "name another text or hold out some samples");
     }
     const at::Tensor ids = evaluation_ids();
-    const int64_t blocks = model->n_blocks();
+    const model::CausalLm original = make_model(context, *source, Purpose::Measuring);
+    model::CausalLm quantized = original;
+    put_quantized_head(quantized, *folder);
+    const int64_t blocks = original.n_blocks();
     const bool compares = wants(spec, "kld");
     const int64_t total = compares ? 2 * blocks : blocks;
     eval::Measured reference;
     if (compares) {
-        reference = {model.get(),
+        reference = {&original,
             eval::run_blocks(
-                context, *model, ids, [&](int64_t i) { return model->load_block(i); }, 0, total)};
+                context, original, ids, [&](int64_t i) { return original.load_block(i); }, 0,
+                total)};
     }
-    const eval::Measured candidate{model.get(),
+    const eval::Measured candidate{&quantized,
         eval::run_blocks(
-            context, *model, ids,
-            [&](int64_t i) { return load_quantized_block(*model, *folder, i); }, total - blocks,
+            context, quantized, ids,
+            [&](int64_t i) { return load_quantized_block(quantized, *folder, i); }, total - blocks,
             total)};
     EvalReport report = eval::compare(context, candidate, reference, ids);
     report.model = spec.model.path;
@@ -303,7 +307,7 @@ ExportReport export_run(const std::filesystem::path& run, const std::string& for
     RunContext context{emitter, std::move(control), "cpu", 0};
     const auto folder = RunFolder::open(run);
     const auto source = source::open_model(folder->spec().model.path);
-    if (folder->finished_blocks() < source->info.blocks) {
+    if (folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {
         fail(ErrorCode::InvalidSpec, "the run is not finished",
             {{"run", run.string()},
                 {"found",

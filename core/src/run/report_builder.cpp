@@ -28,6 +28,9 @@ void ReportBuilder::add(const PlanReady& ready)
             kept.scheme = "keep";
             report_.layers.push_back(std::move(kept));
         }
+        if (!layer.as_asked) {
+            report_.deviations.push_back(layer.name + ": " + layer.reason);
+        }
     }
 }
 

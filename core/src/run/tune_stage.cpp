@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/timing.h"
 #include "tensor/device.h"
+#include "tune/layer_tuner.h"
 
 #include <ATen/ATen.h>
 
@@ -14,6 +15,11 @@ namespace {
 /// Rows of the activations that pass through a block together when chains are rebuilt.
 constexpr int64_t kTokensPerBatch = 2048;
 
+std::vector<at::Tensor> batches(const at::Tensor& samples)
+{
+    return samples.split(std::max<int64_t>(1, kTokensPerBatch / samples.size(1)), 0);
+}
+
 tune::BlockInputs first_inputs(RunContext& context, const TuneStage& stage)
 {
     tune::BlockInputs inputs;
@@ -22,8 +28,7 @@ tune::BlockInputs first_inputs(RunContext& context, const TuneStage& stage)
     }
     const at::Tensor& ids = stage.calibration->ids;
     std::vector<at::Tensor> parts;
-    for (const at::Tensor& part :
-        ids.split(std::max<int64_t>(1, kTokensPerBatch / ids.size(1)), 0)) {
+    for (const at::Tensor& part : batches(ids)) {
         context.checkpoint();
         parts.push_back(stage.model.embed(part).cpu());
     }
@@ -38,8 +43,7 @@ at::Tensor advance(RunContext& context, const model::DecoderBlock& block,
     const model::BlockShared& shared, const at::Tensor& inputs, const c10::Device& device)
 {
     std::vector<at::Tensor> parts;
-    for (const at::Tensor& part :
-        inputs.split(std::max<int64_t>(1, kTokensPerBatch / inputs.size(1)), 0)) {
+    for (const at::Tensor& part : batches(inputs)) {
         context.checkpoint();
         parts.push_back(block.forward(part.to(device), shared).cpu());
     }
@@ -72,6 +76,9 @@ void replay_finished_blocks(RunContext& context, const TuneStage& stage, int64_t
         for (const LayerFinished& errors : stage.folder.block_errors(i)) {
             context.events.emit(errors);
         }
+        if (i == stage.model.n_blocks()) {
+            return; // the head: no block of its own
+        }
         BlockFinished summary = stage.folder.block_summary(i);
         summary.resumed = true;
         context.events.emit(summary);
@@ -89,6 +96,37 @@ tune::BlockInputs inputs_for(RunContext& context, const TuneStage& stage, int64_
         return std::move(*kept);
     }
     return rebuild_inputs(context, stage, index);
+}
+
+at::Tensor normed(RunContext& context, const model::CausalLm& model, at::Tensor hidden)
+{
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part : batches(hidden)) {
+        context.checkpoint();
+        parts.push_back(model.final_norm(part.to(model.options().device())).cpu());
+    }
+    return at::cat(parts, 0);
+}
+
+/// The output head on what the last block gives; published as the block behind the last one.
+void tune_head(RunContext& context, const TuneStage& stage, tune::BlockInputs inputs)
+{
+    const int64_t index = stage.model.n_blocks();
+    if (inputs.reference.defined()) {
+        inputs.reference = normed(context, stage.model, std::move(inputs.reference));
+        inputs.quantized = normed(context, stage.model, std::move(inputs.quantized));
+        inputs.mask = stage.calibration->mask;
+        inputs.holdout = stage.calibration->holdout;
+    }
+    model::Linear head = stage.model.load_head();
+    const PlannedLayer* planned = stage.folder.plan().find(head.name);
+    BITSMITH_ASSERT(planned != nullptr);
+    tune::BlockResult result;
+    result.summary.block = index;
+    result.layers.push_back(tune::tune_layer(context, head, inputs, *planned, stage.spec.recipe));
+    stage.model.tensors().check_unchanged();
+    stage.folder.publish_block(index, result, false);
+    emit_memory_sample(context);
 }
 
 } // namespace
@@ -115,13 +153,27 @@ std::unique_ptr<model::DecoderBlock> load_quantized_block(
     return block;
 }
 
+int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks)
+{
+    return n_blocks + (quantizes_head(plan) ? 1 : 0);
+}
+
+void put_quantized_head(model::CausalLm& model, const quant::QuantizedStore& store)
+{
+    if (store.contains(model.head_name())) {
+        const quant::QuantizedWeight weight = store.load(model.head_name());
+        model.replace_head(quant::codec_for(weight.scheme).decode(weight));
+    }
+}
+
 void run_tune_stage(RunContext& context, const TuneStage& stage)
 {
     at::NoGradGuard no_grad;
     const int64_t blocks = stage.model.n_blocks();
-    const int64_t finished = std::min(stage.folder.finished_blocks(), blocks);
+    const int64_t total = blocks_to_publish(stage.folder.plan(), blocks);
+    const int64_t finished = std::min(stage.folder.finished_blocks(), total);
     replay_finished_blocks(context, stage, finished);
-    if (finished == blocks) {
+    if (finished == total) {
         return;
     }
     tune::BlockInputs inputs = inputs_for(context, stage, finished);
@@ -135,12 +187,15 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
         tune::BlockResult result = tune::tune_block(
             context, *block, shared, inputs, stage.folder.plan(), stage.spec.recipe);
         stage.model.tensors().check_unchanged();
-        const bool keep = stage.spec.runtime.keep_inputs && i + 1 < blocks;
+        const bool keep = stage.spec.runtime.keep_inputs && i + 1 < total;
         stage.folder.publish_block(i, result, keep);
         emit_memory_sample(context);
         inputs.reference = std::move(result.reference_outputs);
         inputs.quantized = std::move(result.quantized_outputs);
         context.control.block_finished();
+    }
+    if (total > blocks) {
+        tune_head(context, stage, std::move(inputs));
     }
 }
 

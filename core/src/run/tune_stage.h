@@ -22,9 +22,15 @@ struct TuneStage
 /// `resumed` set. Throws what tune_block throws, and Cancelled; finished blocks stay published.
 void run_tune_stage(RunContext& context, const TuneStage& stage);
 
+/// Blocks that a run folder holds when tuning has ended; layers outside the blocks count as one more.
+int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks);
+
 /// Block `index` with the run's decoded weights in place of the original ones.
 std::unique_ptr<model::DecoderBlock> load_quantized_block(
     const model::CausalLm& model, const quant::QuantizedStore& store, int64_t index);
+
+/// Puts the run's decoded output head into `model`, when the run has one.
+void put_quantized_head(model::CausalLm& model, const quant::QuantizedStore& store);
 
 /// Host and device memory as an event.
 void emit_memory_sample(RunContext& context);

@@ -12,6 +12,13 @@ const PlannedLayer* Plan::find(std::string_view name) const
     return found == layers.end() ? nullptr : &*found;
 }
 
+bool quantizes_head(const Plan& plan)
+{
+    return std::any_of(plan.layers.begin(), plan.layers.end(), [](const PlannedLayer& layer) {
+        return layer.block_index < 0 && layer.scheme.is_quantized();
+    });
+}
+
 double average_bits(const Plan& plan)
 {
     double bits = 0, weights = 0;
