@@ -2,6 +2,8 @@
 // Where a command writes: results, and everything else.
 #pragma once
 
+#include <bitsmith/error.h>
+
 #include <ostream>
 
 namespace bitsmith::cli {
@@ -20,7 +22,11 @@ enum ExitCode
     kExitFailed = 1,
     kExitUsage = 2,
     kExitCancelled = 3,
-    kExitRefused = 4
+    kExitRefused = 4,
+    kExitDeviated = 5 ///< done, but some layers could not get what was asked for
 };
+
+/// Refused when the settings are at fault, failed otherwise.
+int exit_code_of(ErrorCode code);
 
 } // namespace bitsmith::cli

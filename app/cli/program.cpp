@@ -39,13 +39,6 @@ bool wants_json(const std::vector<std::string>& arguments)
     return std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
 }
 
-int exit_code_of(ErrorCode code)
-{
-    const bool refused = code == ErrorCode::InvalidSpec || code == ErrorCode::UnsupportedScheme
-        || code == ErrorCode::UnsupportedFormat;
-    return refused ? kExitRefused : kExitFailed;
-}
-
 void print_error(std::ostream& err, const Error& error)
 {
     err << "error: " << error.message() << '\n';
@@ -127,6 +120,13 @@ int guarded(Work&& work, bool json, Console& console)
 }
 
 } // namespace
+
+int exit_code_of(ErrorCode code)
+{
+    const bool refused = code == ErrorCode::InvalidSpec || code == ErrorCode::UnsupportedScheme
+        || code == ErrorCode::UnsupportedFormat;
+    return refused ? kExitRefused : kExitFailed;
+}
 
 int run_program(const std::vector<std::string>& arguments, Console console)
 {

@@ -114,6 +114,12 @@ void print_report(std::ostream& out, const Report& report, int64_t original_byte
                                             : "")});
     print_columns(out, rows);
     print_worst_layers(out, report.layers);
+    if (!report.deviations.empty()) {
+        out << "\nleft as they are, against the settings (exit code 5):\n";
+        for (const std::string& layer : report.deviations) {
+            out << "  " << layer << '\n';
+        }
+    }
 }
 
 void print_eval(std::ostream& out, const EvalReport& report)

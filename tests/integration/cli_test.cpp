@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The command line as a process, as far as it needs no model.
+// The command line as a process: help, lists, messages, exit codes.
+#include "base/file_ops.h"
+#include "source/tiny_model.h"
 #include "support/test_main.h"
 
 #include <QProcess>
@@ -27,6 +29,7 @@ private Q_SLOTS:
     void printsTheJobFileItWouldRun();
     void readsBackItsOwnJobFile();
     void listsNoRunsInAnEmptyFolder();
+    void endsWithItsOwnCodeWhenALayerCannotGetWhatWasAsked();
 
 private:
     struct Result
@@ -117,6 +120,7 @@ void CliTest::refusesWrongUsage_data()
     row("unknown command", "quantise m", 2, "quantise");
     row("unknown flag", "quantize m --itres 3", 2, "--itres");
     row("unknown topic", "list colours", 2, "colours");
+    row("all topics in one document", "list --json", 2, "TOPIC");
     row("missing model", "inspect", 2, "MODEL");
     row("value out of range", "quantize m --iters -5", 2, "100000");
     row("not a number", "quantize m --seqlen long", 2, "recipe.seqlen");
@@ -196,6 +200,23 @@ void CliTest::listsNoRunsInAnEmptyFolder()
         run({QStringLiteral("runs"), QStringLiteral("list"), QStringLiteral("--json")});
     QCOMPARE(result.code, 0);
     QVERIFY(nlohmann::json::parse(result.out.toStdString()).at("runs").empty());
+}
+
+void CliTest::endsWithItsOwnCodeWhenALayerCannotGetWhatWasAsked()
+{
+    bitsmith::source::TinyModelShape shape;
+    shape.inner = 80; // not a multiple of 32
+    const QString model = m_folder.filePath(QStringLiteral("odd"));
+    bitsmith::source::write_tiny_model(bitsmith::disk(), model.toStdString(), shape);
+    const QStringList line{QStringLiteral("quantize"), model, QStringLiteral("--scheme"),
+        QStringLiteral("W4A16G32"), QStringLiteral("--recipe"), QStringLiteral("rtn"),
+        QStringLiteral("--json")};
+    const Result result = run(line);
+    QVERIFY2(result.code == 5, result.err.constData());
+    const auto report = nlohmann::json::parse(result.out.toStdString());
+    const std::string reason = "shape: 80 columns, not a multiple of 32";
+    QCOMPARE(report.at("deviations").size(), std::size_t{6});
+    QCOMPARE(report.at("deviations")[2], nlohmann::json("model.layers.0.mlp.down_proj: " + reason));
 }
 
 BITSMITH_TEST(CliTest)

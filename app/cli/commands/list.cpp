@@ -121,20 +121,29 @@ Action add_list(CLI::App& app)
     for (const Topic& topic : kTopics) {
         names.emplace_back(topic.name);
     }
-    app.add_option("TOPIC", options->topic, "what to list")
-        ->required()
+    app.add_option("TOPIC", options->topic, "what to list; without it all topics, as text")
         ->check(CLI::IsMember(names));
     add_json_option(app, options->json);
+    app.callback([options] {
+        if (options->json && options->topic.empty()) {
+            throw CLI::RequiredError("TOPIC");
+        }
+    });
     return [options](Console& console) {
+        const bool all = options->topic.empty();
         for (const Topic& topic : kTopics) {
-            if (options->topic == topic.name) {
-                const Listing listing = topic.make();
-                if (options->json) {
-                    console.out << listing.json;
-                } else {
-                    print_columns(console.out, listing.rows, topic.heading);
-                }
+            if (!all && options->topic != topic.name) {
+                continue;
             }
+            const Listing listing = topic.make();
+            if (options->json) {
+                console.out << listing.json;
+                continue;
+            }
+            if (all) {
+                console.out << "\n== " << topic.name << '\n';
+            }
+            print_columns(console.out, listing.rows, topic.heading);
         }
         return kExitDone;
     };

@@ -22,20 +22,16 @@ struct Options
     bool dry_run = false;
 };
 
-int exit_code_of(const Outcome& outcome)
+int ending_code(const Outcome& outcome)
 {
     switch (outcome.state) {
     case JobState::Done:
-        return kExitDone;
+        return outcome.report.deviations.empty() ? kExitDone : kExitDeviated;
     case JobState::Cancelled:
         return kExitCancelled;
     default:
-        break;
+        return exit_code_of(outcome.error_code);
     }
-    const bool refused = outcome.error_code == ErrorCode::InvalidSpec
-        || outcome.error_code == ErrorCode::UnsupportedScheme
-        || outcome.error_code == ErrorCode::UnsupportedFormat;
-    return refused ? kExitRefused : kExitFailed;
 }
 
 bool has_errors(const std::vector<Issue>& issues)
@@ -88,7 +84,7 @@ int print_outcome(const Outcome& outcome, int64_t original_bytes, bool json, std
             console.out << error_document(code, outcome.message);
         }
     }
-    return exit_code_of(outcome);
+    return ending_code(outcome);
 }
 
 int run_job(const JobSpec& spec, bool resume, const Options& options, Console& console)

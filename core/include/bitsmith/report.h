@@ -135,6 +135,7 @@ struct Report
     int64_t peak_rss_bytes = 0;
     int64_t peak_device_bytes = 0;
     std::vector<std::string> warnings;
+    std::vector<std::string> deviations; ///< "layer: reason"; quantize then ends with code 5
 };
 BITSMITH_REPORT_FIELDS(Report)
 {
@@ -151,7 +152,8 @@ BITSMITH_REPORT_FIELDS(Report)
     v("seconds", r.seconds, any_value(), "times");
     v("peak_rss_bytes", r.peak_rss_bytes, range(0, 1e18, "bytes"), "largest host memory");
     v("peak_device_bytes", r.peak_device_bytes, range(0, 1e18, "bytes"), "largest device memory");
-    v("warnings", r.warnings, any_value(), "what differs from what was asked");
+    v("warnings", r.warnings, any_value(), "what the user should know");
+    v("deviations", r.deviations, any_value(), "layers that could not get what was asked for");
 }
 
 #undef BITSMITH_REPORT_FIELDS

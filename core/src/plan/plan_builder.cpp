@@ -15,6 +15,7 @@ struct Choice
 {
     Scheme scheme;
     std::string reason;
+    bool as_asked = true;
 };
 
 struct Rule
@@ -46,13 +47,12 @@ bool rule_applies(const std::string& pattern, const LayerInfo& layer)
     return layer.quantizable ? matches_pattern(pattern, layer.name) : pattern == layer.name;
 }
 
-Choice default_choice(
-    const LayerInfo& layer, const Scheme& base, const JobSpec& spec, const ModelInfo& model)
+Choice default_choice(const LayerInfo& layer, const Scheme& base, const JobSpec& spec)
 {
     if (layer.quantizable) {
         return {base, "default"};
     }
-    if (layer.block_index < 0 && spec.scheme.quant_lm_head && !model.tied_head) {
+    if (layer.block_index < 0 && spec.scheme.quant_lm_head) {
         return {base, "quant_lm_head"};
     }
     return {keep_scheme(), layer.block_index < 0 ? "outside the blocks" : "kept by kind"};
@@ -87,10 +87,10 @@ Choice choose(const LayerInfo& layer, Choice choice, const std::vector<Rule>& ru
         return choice;
     }
     if (layer.block_index < 0 && model.tied_head) {
-        return {keep_scheme(), "tied to the embedding"};
+        return {keep_scheme(), "tied to the embedding", false};
     }
     std::string refusal = shape_refusal(choice.scheme, layer);
-    return refusal.empty() ? choice : Choice{keep_scheme(), std::move(refusal)};
+    return refusal.empty() ? choice : Choice{keep_scheme(), std::move(refusal), false};
 }
 
 } // namespace
@@ -128,9 +128,9 @@ Plan build_plan(const JobSpec& spec, const ModelInfo& model)
     Plan plan;
     plan.layers.reserve(model.layers.size());
     for (const LayerInfo& layer : model.layers) {
-        Choice choice = choose(layer, default_choice(layer, base, spec, model), rules, spec, model);
+        Choice choice = choose(layer, default_choice(layer, base, spec), rules, spec, model);
         plan.layers.push_back({layer.name, layer.block_index, layer.rows, layer.columns,
-            std::move(choice.scheme), std::move(choice.reason)});
+            std::move(choice.scheme), std::move(choice.reason), choice.as_asked});
     }
     return plan;
 }

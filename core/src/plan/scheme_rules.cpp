@@ -104,7 +104,7 @@ void kept_by_shape(const Subject& s, Issues& found)
     }
     for (const PlannedLayer& layer : s.plan->layers) {
         const int64_t group = layer.scheme.group_size;
-        if (layer.reason.rfind("shape: ", 0) == 0) {
+        if (!layer.as_asked && layer.block_index >= 0) {
             names.push_back(layer.name);
         } else if (layer.scheme.is_quantized() && group > 0 && layer.columns % group != 0) {
             short_groups.push_back(layer.name);
@@ -202,16 +202,26 @@ void weak_gptq_kernels(const Subject& s, Issues& found)
     }
 }
 
+bool is_tied(const Subject& s)
+{
+    return s.model != nullptr && s.model->tied_head;
+}
+
 void head_quantized(const Subject& s, Issues& found)
 {
-    if (!s.spec.scheme.quant_lm_head) {
-        return;
+    if (s.spec.scheme.quant_lm_head && !is_tied(s)) {
+        found.push_back(finding("scheme.quant_lm_head",
+            "Few runtimes load a quantized output head; auto_round's own does.", "false"));
     }
-    const bool tied = s.model != nullptr && s.model->tied_head;
-    found.push_back(finding("scheme.quant_lm_head",
-        tied ? "The head shares its weights with the embedding, so it stays as it is."
-             : "Few runtimes load a quantized output head; auto_round's own does.",
-        "false"));
+}
+
+void tied_head_quantized(const Subject& s, Issues& found)
+{
+    if (s.spec.scheme.quant_lm_head && is_tied(s)) {
+        found.push_back(finding("scheme.quant_lm_head",
+            "The head shares its weights with the embedding and cannot be quantized alone.",
+            "false"));
+    }
 }
 
 void pattern_without_match(const Subject& s, Issues& found)
@@ -299,6 +309,7 @@ constexpr Rule kRules[] = {
     {"V08", Severity::Warning, light_for_small_or_two_bits},
     {"V13", Severity::Warning, weak_gptq_kernels},
     {"V14", Severity::Warning, head_quantized},
+    {"V14", Severity::Error, tied_head_quantized},
     {"V25", Severity::Info, pattern_without_match},
     {"V26", Severity::Warning, unit_with_several_schemes},
     {"V27", Severity::Info, both_families},

@@ -89,6 +89,11 @@ const std::vector<RuleCase>& cases()
             [](auto& s, auto&) { s.scheme.scheme = "W3A16"; }},
         {"V14", Severity::Warning, "scheme.quant_lm_head",
             [](auto& s, auto&) { s.scheme.quant_lm_head = true; }},
+        {"V14", Severity::Error, "scheme.quant_lm_head",
+            [](auto& s, auto& m) {
+                s.scheme.quant_lm_head = true;
+                m.tied_head = true;
+            }},
         {"V15", Severity::Error, "recipe.nsamples", [](auto& s, auto&) { s.recipe.nsamples = 0; }},
         {"V16", Severity::Warning, "recipe.selection",
             [](auto& s, auto&) { s.calibration.holdout = 0; }},

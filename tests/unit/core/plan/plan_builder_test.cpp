@@ -96,6 +96,8 @@ void PlanBuilderTest::keepsShapesThatCannotBePacked()
     QVERIFY(!layer(packed, "model.layers.0.mlp.down_proj").scheme.is_quantized());
     QCOMPARE(layer(packed, "model.layers.0.mlp.down_proj").reason,
         std::string("shape: 40 columns, not a multiple of 32"));
+    QVERIFY(!layer(packed, "model.layers.0.mlp.down_proj").as_asked);
+    QVERIFY(layer(packed, "lm_head").as_asked);
     QVERIFY(!layer(packed, "model.layers.0.mlp.odd").scheme.is_quantized());
     // GGUF rows are independent: only the columns count.
     const Plan gguf = build_plan(job("gguf:q4_0"), model());
@@ -129,7 +131,9 @@ void PlanBuilderTest::keepsATiedHead()
     JobSpec spec = job("W4A16G32");
     spec.scheme.quant_lm_head = true;
     spec.scheme.overrides = {{"lm_head", "W8A16G32"}};
-    QVERIFY(!layer(build_plan(spec, info), "lm_head").scheme.is_quantized());
+    const Plan plan = build_plan(spec, info);
+    QVERIFY(!layer(plan, "lm_head").scheme.is_quantized());
+    QVERIFY(!layer(plan, "lm_head").as_asked);
 }
 
 void PlanBuilderTest::appliesSingleFieldsOfTheScheme()
