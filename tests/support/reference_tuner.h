@@ -65,7 +65,8 @@ inline std::vector<quant::QuantizedWeight> reference_tune(RunContext& context,
         scopes.emplace_back(*entry.linear, hooks.back());
         linears.push_back(entry.linear);
     }
-    tune::BatchSampler sampler(context.random("batches", static_cast<uint64_t>(block.index)),
+    tune::BatchSampler sampler(
+        tune::own_shuffle(context.random("batches", static_cast<uint64_t>(block.index))),
         inputs.size(0), std::min(inputs.size(0), recipe.batch_size));
     for (int64_t i = 0; i < recipe.iters; ++i) {
         const at::Tensor samples = at::tensor(sampler.next(), at::kLong);

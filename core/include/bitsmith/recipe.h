@@ -26,7 +26,7 @@ struct EnumNames<Selection>
 /// Settings of the tuner. Source: algorithm.md 1.10-1.12 and 2.
 struct Recipe
 {
-    std::string name = "default"; ///< default, best, light, fast, opt_rtn, rtn, or custom
+    std::string name = "default"; ///< default, best, light, fast, rtn, or custom
     int64_t iters = 200;
     int64_t nsamples = 128;
     int64_t seqlen = 2048;
@@ -40,6 +40,9 @@ struct Recipe
     Selection selection = Selection::Holdout;
     int64_t dynamic_max_gap = -1; ///< steps without gain before a block stops early; -1 never
 
+    /// Samples in auto-round's order, and its derivative at the ends of the range (--reference-mode).
+    bool mimic_reference = false;
+
     bool operator==(const Recipe&) const = default;
 };
 
@@ -47,8 +50,7 @@ template <class Visitor, class Self>
 requires std::same_as<std::remove_const_t<Self>, Recipe>
 void visit_fields(Visitor& v, Self& r)
 {
-    v("name", r.name, any_value(),
-        "named recipe: default, best, light, fast, opt_rtn, rtn, or custom");
+    v("name", r.name, any_value(), "named recipe: default, best, light, fast, rtn, or custom");
     v("iters", r.iters, range(0, 100000, "steps"), "tuning steps per block; 0: rounding only");
     v("nsamples", r.nsamples, range(0, 1048576, "samples"), "calibration samples");
     v("seqlen", r.seqlen, range(1, 1048576, "tokens"), "tokens per calibration sample");
@@ -64,9 +66,11 @@ void visit_fields(Visitor& v, Self& r)
         "state to keep: last step, best on held-out samples, or best mini-batch");
     v("dynamic_max_gap", r.dynamic_max_gap, range(-1, 100000, "steps"),
         "stop a block after this many steps without gain; -1: never");
+    v("mimic_reference", r.mimic_reference, any_value(),
+        "take the samples in auto-round's order and its derivatives, for comparisons");
 }
 
-/// default, best, light, fast, opt_rtn or rtn. Throws InvalidSpec for another name.
+/// default, best, light, fast or rtn. Throws InvalidSpec for another name.
 Recipe named_recipe(std::string_view name);
 
 } // namespace bitsmith

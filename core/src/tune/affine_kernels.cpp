@@ -137,7 +137,7 @@ struct GroupSums
 
 template <class T>
 BITSMITH_INLINE GroupSums<T> step_group(
-    const AffineArrays<T>& a, int64_t row, int64_t index, T rounding_lr)
+    const AffineArrays<T>& a, int64_t row, int64_t index, const StepRates<T>& rates)
 {
     const int64_t group = row * a.groups + index;
     const int64_t first = index * a.width;
@@ -147,7 +147,9 @@ BITSMITH_INLINE GroupSums<T> step_group(
     T* __restrict__ v = a.v + group * a.width;
     const T scale = a.scale[group];
     const Codes<T> codes = codes_of(a, group);
-    const T lr = scale < 0 ? -rounding_lr : rounding_lr;
+    const T lr = scale < 0 ? -rates.rounding : rates.rounding;
+    const T slack = rates.open_ends ? T(1) : T(0);
+    const T lowest = codes.first + slack, highest = codes.last - slack;
     T scale_sum = 0, clamped_sum = 0;
 #pragma omp simd reduction(+ : scale_sum, clamped_sum)
     for (int64_t j = 0; j < count; ++j) {
@@ -155,7 +157,7 @@ BITSMITH_INLINE GroupSums<T> step_group(
         const T steps = (w[j] - codes.minimum) / scale;
         // One code of slack on both sides keeps "outside" visible after rounding.
         const T near = rounded(clamped(steps + v[j], codes.first - 1, codes.last + 1));
-        const bool inside = near >= codes.first && near <= codes.last;
+        const bool inside = near >= lowest && near <= highest;
         const T code = clamped(near, codes.first, codes.last);
         scale_sum += g * (code - (inside ? steps : T(0)));
         clamped_sum += inside ? T(0) : g;
@@ -209,20 +211,13 @@ BITSMITH_INLINE void quantize_body(const AffineArrays<T>& a, int64_t first, int6
     }
 }
 
-/// Everything step_rows needs beside the rows.
-template <class T>
-struct Rates
-{
-    T rounding, range;
-};
-
 template <class T>
 BITSMITH_INLINE void step_body(
-    const AffineArrays<T>& a, int64_t first, int64_t last, const Rates<T>& rates)
+    const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)
 {
     for (int64_t row = first; row < last; ++row) {
         for (int64_t index = 0; index < a.groups; ++index) {
-            const GroupSums<T> sums = step_group(a, row, index, rates.rounding);
+            const GroupSums<T> sums = step_group(a, row, index, rates);
             if (rates.range != 0) {
                 step_factors(a, row * a.groups + index, sums, rates.range);
             }
@@ -240,7 +235,7 @@ BITSMITH_INLINE void step_body(
     }                                                                                              \
     template <class T>                                                                             \
     __attribute__((target(isa))) void step_##name(                                                 \
-        const AffineArrays<T>& a, int64_t first, int64_t last, const Rates<T>& rates)              \
+        const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)          \
     {                                                                                              \
         step_body(a, first, last, rates);                                                          \
     }
@@ -281,7 +276,7 @@ void quantize_any(const AffineArrays<T>& a, int64_t first, int64_t last)
 }
 
 template <class T>
-void step_any(const AffineArrays<T>& a, int64_t first, int64_t last, const Rates<T>& rates)
+void step_any(const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)
 {
 #if defined(__GNUC__) && defined(__x86_64__)
     if (kIsa == Isa::Avx512) {
@@ -306,16 +301,16 @@ void quantize_rows(const AffineArrays<double>& arrays, int64_t first, int64_t la
     quantize_any(arrays, first, last);
 }
 
-void step_rows(const AffineArrays<float>& arrays, int64_t first, int64_t last, float rounding_lr,
-    float range_lr)
+void step_rows(
+    const AffineArrays<float>& arrays, int64_t first, int64_t last, const StepRates<float>& rates)
 {
-    step_any(arrays, first, last, Rates<float>{rounding_lr, range_lr});
+    step_any(arrays, first, last, rates);
 }
 
-void step_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last, double rounding_lr,
-    double range_lr)
+void step_rows(
+    const AffineArrays<double>& arrays, int64_t first, int64_t last, const StepRates<double>& rates)
 {
-    step_any(arrays, first, last, Rates<double>{rounding_lr, range_lr});
+    step_any(arrays, first, last, rates);
 }
 
 } // namespace bitsmith::tune

@@ -32,15 +32,24 @@ struct AffineArrays
     const T* gradient; ///< [rows, columns], of the loss with respect to `values`
 };
 
+/// How far the second pass moves. T is float or double.
+template <class T>
+struct StepRates
+{
+    T rounding; ///< of V
+    T range; ///< of the factors; 0: left alone
+    bool open_ends; ///< see StepSizes
+};
+
 /// First pass for rows [first, last).
 void quantize_rows(const AffineArrays<float>& arrays, int64_t first, int64_t last);
 void quantize_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last);
 
-/// Second pass for rows [first, last): V by `rounding_lr`, factors by `range_lr` (0: left alone),
-/// both against the sign of their gradient. Needs scale and offset of the first pass.
-void step_rows(const AffineArrays<float>& arrays, int64_t first, int64_t last, float rounding_lr,
-    float range_lr);
-void step_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last, double rounding_lr,
-    double range_lr);
+/// Second pass for rows [first, last): V and factors, against the sign of their gradient. Needs scale
+/// and offset of the first pass.
+void step_rows(
+    const AffineArrays<float>& arrays, int64_t first, int64_t last, const StepRates<float>& rates);
+void step_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last,
+    const StepRates<double>& rates);
 
 } // namespace bitsmith::tune

@@ -117,8 +117,9 @@ void step_(AffineState& state, const StepSizes& sizes)
     AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "step_", [&] {
         const AffineArrays<scalar_t> arrays = arrays_of<scalar_t>(state);
         over_rows(state, [&](int64_t first, int64_t last) {
-            step_rows(arrays, first, last, static_cast<scalar_t>(sizes.rounding),
-                static_cast<scalar_t>(sizes.range));
+            step_rows(arrays, first, last,
+                StepRates<scalar_t>{static_cast<scalar_t>(sizes.rounding),
+                    static_cast<scalar_t>(sizes.range), sizes.open_ends});
         });
     });
 }
@@ -146,7 +147,8 @@ void step_by_expressions_(AffineState& state, const StepSizes& sizes)
         codes += offset;
     }
     const double last = std::ldexp(1.0, static_cast<int>(state.scheme.bits)) - 1;
-    const at::Tensor inside = (codes >= 0).logical_and_(codes <= last);
+    const double slack = sizes.open_ends ? 1 : 0;
+    const at::Tensor inside = (codes >= slack).logical_and_(codes <= last - slack);
     codes.clamp_(0, last);
     if (!has_minimum) {
         codes -= offset;

@@ -14,6 +14,7 @@ constexpr int64_t kFewBits = 3;
 
 SignSchedule::SignSchedule(const Recipe& recipe, int64_t bits)
     : iters_(static_cast<double>(recipe.iters))
+    , open_ends_(recipe.mimic_reference)
 {
     BITSMITH_ASSERT(recipe.iters > 0);
     const bool doubled = recipe.iters >= kManyIterations && bits <= kFewBits;
@@ -24,7 +25,7 @@ SignSchedule::SignSchedule(const Recipe& recipe, int64_t bits)
 StepSizes SignSchedule::at(int64_t iteration) const
 {
     const double left = 1.0 - static_cast<double>(iteration) / iters_;
-    return {rounding_ * left, range_ * left};
+    return {rounding_ * left, range_ * left, open_ends_};
 }
 
 } // namespace bitsmith::tune

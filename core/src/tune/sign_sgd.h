@@ -13,6 +13,9 @@ struct StepSizes
 {
     double rounding = 0; ///< of V, in units of a code
     double range = 0; ///< of the min and max factors; 0 leaves them alone
+    /// Weights on the first and last code count as clamped, so that their V does not move: the
+    /// derivative of LibTorch's clamp from version 2.15 on, and so auto-round's.
+    bool open_ends = false;
 };
 
 /// Step sizes of one layer. Source: algorithm.md 1.10: the step at `iteration` (from 0) uses
@@ -29,6 +32,7 @@ private:
     double iters_;
     double rounding_;
     double range_;
+    bool open_ends_;
 };
 
 } // namespace bitsmith::tune

@@ -121,6 +121,7 @@ public:
     TuningOutcome run();
 
 private:
+    Shuffle shuffle(int64_t samples, int64_t batch_size) const;
     double gradients(const std::vector<int64_t>& samples);
     double gradients_with_retry(const std::vector<int64_t>& samples);
     void step(int64_t iteration);
@@ -221,12 +222,23 @@ bool TuningLoop::has_stalled(int64_t iteration) const
         && iteration - best_.iteration() >= recipe_.dynamic_max_gap;
 }
 
+Shuffle TuningLoop::shuffle(int64_t samples, int64_t batch_size) const
+{
+    if (recipe_.mimic_reference) {
+        // One generator serves all blocks there.
+        const int64_t per_block = shuffles_for(recipe_.iters, samples, batch_size);
+        return reference_shuffle(static_cast<uint32_t>(context_.seed), samples,
+            std::max<int64_t>(0, task_.block) * per_block);
+    }
+    return own_shuffle(context_.random("batches", static_cast<uint64_t>(task_.block)));
+}
+
 TuningOutcome TuningLoop::run()
 {
     const int64_t samples = task_.inputs.size(0) - task_.holdout;
     BITSMITH_ASSERT(samples > 0);
-    BatchSampler sampler(context_.random("batches", static_cast<uint64_t>(task_.block)), samples,
-        std::min(samples, task_.global_batch));
+    const int64_t batch_size = std::min(samples, task_.global_batch);
+    BatchSampler sampler(shuffle(samples, batch_size), samples, batch_size);
     TuningOutcome outcome;
     check_holdout(0);
     for (int64_t i = 0; i < recipe_.iters; ++i) {

@@ -11,6 +11,7 @@ void apply_reference_mode(JobSpec& spec)
     // algorithm.md 1.12 (best step by its own mini-batch), 11.3 (short texts dropped, no BOS added
     // beyond the tokenizer's own, every sample is tuned on).
     spec.recipe.selection = Selection::Minibatch;
+    spec.recipe.mimic_reference = true;
     spec.calibration.packing = Packing::Filtered;
     spec.calibration.prefix = CalibrationPrefix::None;
     spec.calibration.holdout = 0;

@@ -22,7 +22,6 @@ const RecipeRow kRecipes[] = {
     {"best", 1000, 512, 2048, 8, {}, "most accurate, 4-5 times slower than default; for 2 bits"},
     {"light", 50, 128, 2048, 8, 0.005, "2-3 times faster; for 4 bits and models above 3 B"},
     {"fast", 200, 128, 512, 4, {}, "low memory, quick evaluation; shorter sequences"},
-    {"opt_rtn", 0, 128, 2048, 8, {}, "no tuning, improved rounding only; minutes; usual for GGUF"},
     {"rtn", 0, 0, 2048, 8, {}, "plain rounding, no calibration data; seconds; the baseline"},
 };
 

@@ -86,7 +86,7 @@ void AffineStepsTest::kernelsAndExpressionsStepAlike()
 {
     AffineState kernels = state(at::kDouble), expressions = state(at::kDouble);
     for (int i = 0; i < 5; ++i) {
-        const StepSizes sizes{0.02, 0.01};
+        const StepSizes sizes{0.02, 0.01, /*open_ends=*/i % 2 == 1};
         quantize_(kernels);
         quantize_by_expressions_(expressions);
         QVERIFY(at::equal(kernels.values, expressions.values));

@@ -6,6 +6,7 @@
 #include <QtTest>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 using namespace bitsmith;
@@ -21,6 +22,7 @@ private Q_SLOTS:
     void obeysGivenRates();
     void leavesFactorsAloneWhenAsked();
     void drawsEverySampleOnceBeforeAnyTwice();
+    void shufflesAsTheReferenceDoes();
     void dropsTheRestOfARound();
 };
 
@@ -69,7 +71,7 @@ void ScheduleTest::leavesFactorsAloneWhenAsked()
 
 void ScheduleTest::drawsEverySampleOnceBeforeAnyTwice()
 {
-    BatchSampler sampler(Random(3), 12, 4);
+    BatchSampler sampler(own_shuffle(Random(3)), 12, 4);
     for (int round = 0; round < 3; ++round) {
         std::set<int64_t> seen;
         for (int i = 0; i < 3; ++i) {
@@ -82,9 +84,31 @@ void ScheduleTest::drawsEverySampleOnceBeforeAnyTwice()
     }
 }
 
+void ScheduleTest::shufflesAsTheReferenceDoes()
+{
+    // random.seed(42); x = list(range(12)); random.shuffle(x); random.shuffle(x)
+    const std::vector<int64_t> first{7, 5, 2, 8, 9, 6, 11, 3, 4, 0, 1, 10};
+    const std::vector<int64_t> second{6, 3, 2, 0, 1, 11, 9, 4, 8, 5, 10, 7};
+    BatchSampler sampler(reference_shuffle(42, 12, 0), 12, 12);
+    QCOMPARE(sampler.next(), first);
+    QCOMPARE(sampler.next(), second);
+    // The second block goes on where the first one, of 2 steps of 6 samples, ended.
+    QCOMPARE(shuffles_for(2, 12, 6), int64_t{1});
+    QCOMPARE(shuffles_for(5, 12, 5), int64_t{3});
+    std::vector<int64_t> order(12);
+    std::iota(order.begin(), order.end(), int64_t{0});
+    Shuffle again = reference_shuffle(42, 12, 1);
+    Shuffle whole = reference_shuffle(42, 12, 0);
+    std::vector<int64_t> unused = order, expected = order;
+    whole(unused);
+    whole(expected);
+    again(order);
+    QCOMPARE(order, expected);
+}
+
 void ScheduleTest::dropsTheRestOfARound()
 {
-    BatchSampler sampler(Random(3), 7, 3);
+    BatchSampler sampler(own_shuffle(Random(3)), 7, 3);
     for (int i = 0; i < 20; ++i) {
         std::vector<int64_t> batch = sampler.next();
         QCOMPARE(batch.size(), std::size_t{3});

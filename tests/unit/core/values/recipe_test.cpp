@@ -22,7 +22,7 @@ private Q_SLOTS:
 
 void RecipeTest::findsEveryCataloguedRecipeByName()
 {
-    QCOMPARE(recipe_catalog().size(), std::size_t{6});
+    QCOMPARE(recipe_catalog().size(), std::size_t{5});
     for (const RecipeInfo& info : recipe_catalog()) {
         QVERIFY(named_recipe(info.recipe.name) == info.recipe);
     }
@@ -60,6 +60,7 @@ void RecipeTest::referenceModeSetsEveryDifference()
     JobSpec spec;
     apply_reference_mode(spec);
     QCOMPARE(spec.recipe.selection, Selection::Minibatch);
+    QVERIFY(spec.recipe.mimic_reference);
     QCOMPARE(spec.calibration.packing, Packing::Filtered);
     QCOMPARE(spec.calibration.prefix, CalibrationPrefix::None);
     QCOMPARE(spec.calibration.holdout, 0.0);
