@@ -30,6 +30,7 @@ private Q_SLOTS:
     void readsBackItsOwnJobFile();
     void listsNoRunsInAnEmptyFolder();
     void endsWithItsOwnCodeWhenALayerCannotGetWhatWasAsked();
+    void roundsAModelWithoutATokenizer();
 
 private:
     struct Result
@@ -217,6 +218,19 @@ void CliTest::endsWithItsOwnCodeWhenALayerCannotGetWhatWasAsked()
     const std::string reason = "shape: 80 columns, not a multiple of 32";
     QCOMPARE(report.at("deviations").size(), std::size_t{6});
     QCOMPARE(report.at("deviations")[2], nlohmann::json("model.layers.0.mlp.down_proj: " + reason));
+}
+
+void CliTest::roundsAModelWithoutATokenizer()
+{
+    const QString model = m_folder.filePath(QStringLiteral("mute"));
+    bitsmith::source::write_tiny_model(bitsmith::disk(), model.toStdString(), {});
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+        QVERIFY(QFile::remove(model + QLatin1Char('/') + QLatin1String(name)));
+    }
+    const Result result = run(
+        {QStringLiteral("quantize"), model, QStringLiteral("--scheme"), QStringLiteral("W4A16G32"),
+            QStringLiteral("--recipe"), QStringLiteral("rtn"), QStringLiteral("--json")});
+    QVERIFY2(result.code == 0, result.err.constData());
 }
 
 BITSMITH_TEST(CliTest)

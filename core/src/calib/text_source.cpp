@@ -104,8 +104,7 @@ std::optional<Document> messages_from(const Json& list)
     return document.messages.empty() ? std::nullopt : std::optional(document);
 }
 
-/// `where` names the record in messages: "line 7" or "entry 7".
-Document document_from(
+Document found_document(
     const Json& value, const std::filesystem::path& file, const std::string& where)
 {
     if (value.is_string()) {
@@ -138,6 +137,24 @@ Document document_from(
         {{"file", file.string()}, {"record", where},
             {"found", value.is_object() ? field_names(value) : value.type_name()},
             {"allowed", "a string, or an object with 'text', 'content', 'prompt' or 'messages'"}});
+}
+
+/// `where` names the record in messages: "line 7" or "entry 7".
+Document document_from(
+    const Json& value, const std::filesystem::path& file, const std::string& where)
+{
+    Document document = found_document(value, file, where);
+    // check_text saw the bytes of the file; an escape can still make a NUL.
+    const auto has_nul = [](const std::string& text) {
+        return text.find('\0') != std::string::npos;
+    };
+    if (has_nul(document.text)
+        || std::any_of(document.messages.begin(), document.messages.end(),
+            [&](const auto& message) { return has_nul(message.second); })) {
+        fail(ErrorCode::FileCorrupt, "a text holds a NUL character",
+            {{"file", file.string()}, {"record", where}}, "Remove the \\u0000 from the text");
+    }
+    return document;
 }
 
 std::vector<Document> from_json(const std::string& text, const std::filesystem::path& file)

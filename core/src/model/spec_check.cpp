@@ -14,6 +14,9 @@ namespace bitsmith::model {
 
 namespace {
 
+/// Far above any model; below what would need memory before the tensors are looked at.
+constexpr int64_t kMaxHeadDim = 65536, kMaxExperts = 65536;
+
 void require(bool implemented, const char* field, const std::string& model_type)
 {
     if (!implemented) {
@@ -63,7 +66,7 @@ void check_attention(const AttentionSpec& a, const DecoderSpec& spec)
     require_number(a.n_heads > 0, "num_attention_heads", a.n_heads, "positive");
     require_number(a.n_kv_heads > 0 && a.n_heads % a.n_kv_heads == 0, "num_key_value_heads",
         a.n_kv_heads, "a divisor of num_attention_heads");
-    require_number(a.head_dim > 0, "head_dim", a.head_dim, "positive");
+    require_number(a.head_dim > 0 && a.head_dim <= kMaxHeadDim, "head_dim", a.head_dim, "1..65536");
     require(a.value_dim == a.head_dim, "v_head_dim", type);
     require(a.clip == 0, "clip_qkv", type);
     require(!a.has_output_gate, "attention output gate", type);
@@ -90,6 +93,8 @@ void check_moe(const MoeSpec& moe, const std::string& type)
             && !router.matmul_fp32 && router.n_groups == 1,
         "router", type);
     require(moe.shared_dim == 0 && !moe.shared_gate && !moe.beside_dense, "shared experts", type);
+    require_number(moe.n_experts > 0 && moe.n_experts <= kMaxExperts, "num_experts", moe.n_experts,
+        "1..65536");
     require_number(router.top_k > 0 && router.top_k <= moe.n_experts, "num_experts_per_tok",
         router.top_k, "1..number of experts");
 }

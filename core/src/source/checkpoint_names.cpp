@@ -58,7 +58,8 @@ int64_t stored_blocks(const std::string& block_name, const tensor::TensorSource&
         const char* end = entry.name.data() + entry.name.size();
         int64_t index = 0;
         const auto parsed = std::from_chars(begin, end, index);
-        if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '.') {
+        if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '.'
+            && index < INT64_MAX) {
             count = std::max(count, index + 1);
         }
     }

@@ -15,6 +15,9 @@ using tensor::GgufMetadata;
 using tensor::GgufTensor;
 using tensor::GgufType;
 
+/// Far above any model; lists of the config have one entry per block.
+constexpr int64_t kMaxBlocks = 4096;
+
 /// Sizes that most models share; checked against each other.
 struct Sizes
 {
@@ -26,6 +29,9 @@ Sizes read_sizes(const GgufParts& parts, const GgufKeys& keys)
     Sizes sizes;
     sizes.hidden = keys.required("embedding_length");
     sizes.blocks = keys.required("block_count");
+    if (sizes.blocks > kMaxBlocks) {
+        keys.corrupt("block_count", concat(sizes.blocks), concat("1 to ", kMaxBlocks));
+    }
     sizes.heads = keys.required("attention.head_count");
     sizes.kv_heads = keys.integer("attention.head_count_kv").value_or(sizes.heads);
     sizes.head_dim = keys.integer("attention.key_length").value_or(sizes.hidden / sizes.heads);

@@ -2,6 +2,7 @@
 // config.json -> DecoderSpec: what is read, and that damaged or foreign files end in an error that
 // names the field (ahead.md 5, rows 5, 6, 8, 9, 11).
 #include "arch/registry.h"
+#include "support/expect_error.h"
 #include "support/test_main.h"
 
 #include <bitsmith/catalog.h>
@@ -43,6 +44,7 @@ class ArchConfigTest : public QObject
 private Q_SLOTS:
     void rejectsBadFields_data();
     void rejectsBadFields();
+    void printsTheHeadsThatContradictTheWidth();
     void namesTheNearestFamily();
     void neverRunsCodeOfTheModel();
     void listsEveryFamilyOnce();
@@ -98,6 +100,10 @@ void ArchConfigTest::rejectsBadFields_data()
     row("equal llama3 bounds",
         R"({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4}})",
         "high_freq_factor");
+    row("experts beyond counting",
+        R"({"model_type": "qwen3_moe", "num_experts": 1000000000, "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32})",
+        "num_experts");
 }
 
 void ArchConfigTest::rejectsBadFields()
@@ -253,6 +259,15 @@ void ArchConfigTest::findsTheDecoderInsideOtherConfigs()
     QCOMPARE(&arch::decoder_config(nested), &nested.at("text_config"));
     const Json flat = llama_config();
     QCOMPARE(&arch::decoder_config(flat), &flat);
+}
+
+void ArchConfigTest::printsTheHeadsThatContradictTheWidth()
+{
+    EXPECT_ERROR(InvalidSpec, EXPECT_WORDS({"num_attention_heads", "found: 6", "hidden_size = 64"}),
+        read(with(llama_config(), {{"num_attention_heads", 6}, {"num_key_value_heads", 6}})));
+    EXPECT_ERROR(InvalidSpec,
+        EXPECT_WORDS({"num_key_value_heads", "found: 3", "num_attention_heads = 4"}),
+        read(with(llama_config(), {{"num_key_value_heads", 3}})));
 }
 
 BITSMITH_TEST(ArchConfigTest)

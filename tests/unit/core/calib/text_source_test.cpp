@@ -77,6 +77,17 @@ void TextSourceTest::refusesBadFiles_data()
         << "f.jsonl" << QByteArray("{\"title\": \"x\", \"n\": 3}") << "'title'";
     QTest::newRow("text is a number") << "t.jsonl" << QByteArray("{\"text\": 3}") << "not text";
     QTest::newRow("empty array") << "a.json" << QByteArray("[]") << "no record";
+    QTest::newRow("zip") << "z.txt" << QByteArray("PK\x03\x04rest") << "zip";
+    QTest::newRow("zstd") << "s.jsonl"
+                          << QByteArray("\x28\xb5\x2f\xfd"
+                                        "rest")
+                          << "zstd";
+    QTest::newRow("parquet") << "p.json" << QByteArray("PAR1rest") << "parquet";
+    QTest::newRow("UTF-16") << "w.txt" << QByteArray("\xff\xfeh\0i\0", 6) << "byte offset: 0";
+    QTest::newRow("line of a record without text")
+        << "l.jsonl" << QByteArray("\"a\"\n\n{\"title\": \"x\"}\n") << "record: line 3";
+    QTest::newRow("NUL by escape")
+        << "x.jsonl" << QByteArray("\"a\"\n{\"text\": \"b\\u0000c\"}\n") << "line 2";
 }
 
 void TextSourceTest::refusesBadFiles()

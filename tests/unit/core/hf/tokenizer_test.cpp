@@ -64,6 +64,7 @@ private Q_SLOTS:
     void agreesWithRecordedIds();
     void endsOnLongRuns_data();
     void endsOnLongRuns();
+    void endsOnAPathologicalExpression();
 };
 
 void TokenizerTest::encodesAndDecodes()
@@ -256,6 +257,16 @@ void TokenizerTest::endsOnLongRuns()
         : Tokenizer::from_file(*file);
     const std::string text(1U << 20, piece.front().toLatin1());
     QVERIFY(!tokenizer.encode(text + "x", false).empty());
+}
+
+void TokenizerTest::endsOnAPathologicalExpression()
+{
+    // Exponential in the number of x: the expression's own limit ends it.
+    const Tokenizer tokenizer = Tokenizer::from_json(
+        replaced(toy_tokenizer_json(), "\"pre_tokenizer\": null",
+            R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?:(?!z)x+)+y"}, "behavior": "Isolated", "invert": false})"),
+        "toy.json");
+    QCOMPARE(tokenizer.encode(std::string(64, 'x'), false).size(), std::size_t{64});
 }
 
 BITSMITH_TEST(TokenizerTest)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "source/gguf_config.h"
 #include "source/gguf_rope.h"
+#include "support/expect_error.h"
 #include "support/gguf_builder.h"
 #include "support/test_main.h"
 
@@ -75,6 +76,8 @@ private Q_SLOTS:
     void readsExpertsOfQwen();
     void recognisesLlama3Scaling();
     void readsYarnAndLongRope();
+    void refusesImpossibleSizes_data();
+    void refusesImpossibleSizes();
     void refusesWhatItCannotSay_data();
     void refusesWhatItCannotSay();
     void listsEveryEndOfGeneration();
@@ -226,6 +229,37 @@ void GgufConfigTest::listsEveryEndOfGeneration()
     const Json config = build_gguf_generation_config(reader.metadata());
     QCOMPARE(config["eos_token_id"].dump(), std::string("[7,9]"));
     QCOMPARE(config["temperature"].get<double>(), 0.6);
+}
+
+void GgufConfigTest::refusesImpossibleSizes_data()
+{
+    QTest::addColumn<QString>("key");
+    QTest::addColumn<quint32>("value");
+    QTest::newRow("no width") << "embedding_length" << 0U;
+    QTest::newRow("no blocks") << "block_count" << 0U;
+    QTest::newRow("more blocks than any model") << "block_count" << 2000000000U;
+    QTest::newRow("block count beyond 2^31") << "block_count" << 4000000000U;
+    QTest::newRow("no heads") << "attention.head_count" << 0U;
+    QTest::newRow("no key/value heads") << "attention.head_count_kv" << 0U;
+    QTest::newRow("key/value heads that do not divide") << "attention.head_count_kv" << 3U;
+    QTest::newRow("no context") << "context_length" << 0U;
+}
+
+void GgufConfigTest::refusesImpossibleSizes()
+{
+    QFETCH(QString, key);
+    QFETCH(quint32, value);
+    const std::vector<std::pair<std::string, uint32_t>> sizes = {{"embedding_length", 64},
+        {"block_count", 6}, {"context_length", 512}, {"feed_forward_length", 128},
+        {"attention.head_count", 4}, {"attention.head_count_kv", 2}};
+    GgufBuilder builder;
+    builder.text("general.architecture", "gemma3");
+    for (const auto& [name, number] : sizes) {
+        builder.u32("gemma3." + name, name == key.toStdString() ? value : number);
+    }
+    builder.f32("gemma3.attention.layer_norm_rms_epsilon", 1e-6F);
+    builder.floats("token_embd.weight", {2, 3}, {0, 0, 0, 0, 0, 0});
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"gemma3." + key.toStdString()}), config_of(builder));
 }
 
 BITSMITH_TEST(GgufConfigTest)

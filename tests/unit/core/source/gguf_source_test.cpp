@@ -10,6 +10,8 @@
 #include <QTemporaryDir>
 #include <QtTest>
 
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 
 using namespace bitsmith;
@@ -96,6 +98,7 @@ private Q_SLOTS:
     void warnsWhenTheTokenizerIsUnknown();
     void tellsModelsOfOneShapeApart();
     void opensTheDemoModel();
+    void noticesAChangeDuringTheRun();
 };
 
 void GgufSourceTest::looksLikeAFolderAfterwards()
@@ -196,6 +199,20 @@ void GgufSourceTest::opensTheDemoModel()
         (std::vector<int32_t>{19556, 28, 905, 216, 34, 32, 34, 36, 17}));
     const at::Tensor weight = model->tensors->load("model.layers.0.self_attn.q_proj.weight");
     QCOMPARE(weight.sizes().vec(), (std::vector<int64_t>{576, 576}));
+}
+
+void GgufSourceTest::noticesAChangeDuringTheRun()
+{
+    const QTemporaryDir folder;
+    GgufBuilder builder = small_llama();
+    const std::string file = save(folder, "small.gguf", builder);
+    const auto model = open_model(file);
+    model->tensors->check_unchanged();
+    std::filesystem::last_write_time(
+        file, std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+    QVERIFY_EXCEPTION_THROWN(model->tensors->check_unchanged(), Error);
+    std::filesystem::remove(file);
+    QVERIFY_EXCEPTION_THROWN(model->tensors->check_unchanged(), Error);
 }
 
 BITSMITH_TEST(GgufSourceTest)

@@ -50,10 +50,14 @@ private Q_SLOTS:
     void namesWhatIsMissing();
     void refusesABrokenConfig_data();
     void refusesABrokenConfig();
+    void refusesAHugeConfigUnread();
+    void acceptsAConfigWithAByteOrderMark();
     void refusesPickledWeights();
     void refusesUnsafeShardNames_data();
     void refusesUnsafeShardNames();
     void refusesLinksThatLeadOutside();
+    void refusesEveryFileThatLinksOutside_data();
+    void refusesEveryFileThatLinksOutside();
     void acceptsTheHubsCacheLayout();
     void listsAllMissingShardsAtOnce();
     void refusesATensorListedInTheWrongShard();
@@ -132,6 +136,9 @@ void HfFolderTest::refusesABrokenConfig_data()
     QTest::newRow("a list") << QByteArray("[]") << "not an object";
     QTest::newRow("duplicate keys") << QByteArray(R"({"a":1,"a":2})") << "duplicate";
     QTest::newRow("NaN") << QByteArray(R"({"rope_theta": NaN})") << "NaN";
+    QTest::newRow("trailing garbage") << QByteArray("{} x") << "line: 1";
+    QTest::newRow("UTF-16") << QByteArray("\xFF\xFE{\0}\0", 6) << "UTF-16";
+    QTest::newRow("deep nesting") << QByteArray(100000, '[') << "deeper than 64";
 }
 
 void HfFolderTest::refusesABrokenConfig()
@@ -376,6 +383,41 @@ void HfFolderTest::findsTheChatTemplate()
     QVERIFY(!has_chat_template({{"tokenizer_config.json", "{}"}}));
     QVERIFY(has_chat_template({{"chat_template.jinja", "x"}}));
     QVERIFY(!has_chat_template({}));
+}
+
+void HfFolderTest::refusesAHugeConfigUnread()
+{
+    const TinyCheckpoint tiny;
+    std::filesystem::resize_file(tiny.temp / "config.json", std::uintmax_t{300} << 20);
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"config.json", "too large", "300.0 MiB"}),
+        open_hf_folder(tiny.temp.path()));
+}
+
+void HfFolderTest::acceptsAConfigWithAByteOrderMark()
+{
+    const TinyCheckpoint tiny;
+    const std::string text = read_text_file(tiny.temp / "config.json");
+    tiny.temp.write("config.json", "\xEF\xBB\xBF" + text);
+    QCOMPARE(open_hf_folder(tiny.temp.path()).config["hidden_size"].get<int>(), 64);
+}
+
+void HfFolderTest::refusesEveryFileThatLinksOutside_data()
+{
+    QTest::addColumn<QString>("name");
+    for (const char* name : {"config.json", "tokenizer.json", kIndex, kFirst}) {
+        QTest::newRow(name) << name;
+    }
+}
+
+void HfFolderTest::refusesEveryFileThatLinksOutside()
+{
+    QFETCH(QString, name);
+    const std::string file = name.toStdString();
+    const TinyCheckpoint tiny(sharded());
+    const TempFolder elsewhere;
+    std::filesystem::rename(tiny.temp / file, elsewhere / file);
+    std::filesystem::create_symlink(elsewhere / file, tiny.temp / file);
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"outside", file}), open_hf_folder(tiny.temp.path()));
 }
 
 BITSMITH_TEST(HfFolderTest)

@@ -40,6 +40,7 @@ private Q_SLOTS:
     void refusesModelsThatNeedTheirOwnCode();
     void refusesOtherQuantizationMethods_data();
     void refusesOtherQuantizationMethods();
+    void findsQuantizationDescribedElsewhere();
     void refusesFewerBlocksThanTheConfigSays();
     void refusesMoreBlocksThanTheConfigSays();
     void keepsAnnouncedPredictionLayers();
@@ -370,6 +371,26 @@ void OpenModelTest::saysThatThereIsNoSuchModel()
     EXPECT_ERROR(FileNotFound, EXPECT_WORDS({"/no/such/folder"}), inspect_model("/no/such/folder"));
     EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"a.txt"}),
         inspect_model(temp.write("a.txt", "x").string()));
+}
+
+void OpenModelTest::findsQuantizationDescribedElsewhere()
+{
+    const TinyCheckpoint older, nested, beside;
+    older.edit_config([](Json& config) {
+        config["compression_config"] = {{"quant_method", "compressed-tensors"}};
+    });
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "compressed-tensors"}),
+        inspect_model(older.path()));
+    nested.edit_config([](Json& config) {
+        Json text = config;
+        text["quantization_config"] = {{"quant_method", "gptq"}};
+        config = {{"model_type", "llava"}, {"text_config", std::move(text)}};
+    });
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "gptq"}),
+        inspect_model(nested.path()));
+    beside.temp.write("hf_quant_config.json", "{}");
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "modelopt"}),
+        inspect_model(beside.path()));
 }
 
 BITSMITH_TEST(OpenModelTest)
