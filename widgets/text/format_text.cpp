@@ -112,7 +112,7 @@ QString formatReal(double value)
         return unknownValue();
     }
     const double size = std::abs(value);
-    if (size != 0 && (size < 1e-3 || size >= 1e5)) {
+    if (size != 0 && (size < 1e-2 || size >= 1e5)) {
         return QLocale().toString(value, 'e', 2);
     }
     return QLocale().toString(value, 'g', 4);

@@ -188,8 +188,8 @@ BITSMITH_EVENT_FIELDS(LayerFinished)
     v("out_sqnr_db", e.out_sqnr_db, any_value(), "");
 }
 
-/// Result of one block. Losses are mean squared errors of the block's output over all tuning
-/// samples, against the original block on original inputs, and comparable with each other.
+/// Result of one block. Losses are mean squared errors of the block's output on the samples of the
+/// first step, against the original block on original inputs, and comparable with each other.
 struct BlockFinished
 {
     int64_t block = 0;

@@ -4,6 +4,10 @@
 #include <fstream>
 #include <string>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace bitsmith {
 
 namespace {
@@ -30,6 +34,13 @@ int64_t rss_bytes()
 int64_t peak_rss_bytes()
 {
     return status_bytes("VmHWM");
+}
+
+void release_free_memory()
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 int64_t now_ms()

@@ -24,6 +24,8 @@ private:
 
 int64_t rss_bytes();
 int64_t peak_rss_bytes();
+/// Gives memory that the allocator keeps for reuse back to the system; milliseconds.
+void release_free_memory();
 int64_t now_ms(); ///< since the Unix epoch
 
 } // namespace bitsmith

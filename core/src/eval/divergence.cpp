@@ -19,7 +19,7 @@ namespace {
 /// Windows that go through a block together: enough rows for full matrix products, few enough to stay in cache.
 constexpr int64_t kTokensPerBatch = 2048;
 /// Positions whose logits exist at one time.
-constexpr int64_t kPositionsPerChunk = 256;
+constexpr int64_t kPositionsPerChunk = 64;
 
 int64_t windows_per_batch(int64_t tokens)
 {

@@ -94,6 +94,7 @@ struct JobRunner::Impl
     { }
 
     void load();
+    void show_plan();
     void calibrate();
     void tune();
     void export_all();
@@ -131,6 +132,11 @@ void JobRunner::Impl::load()
     context.events.emit(JobStarted{folder->folder().string(), spec.model.path, spec.scheme.scheme,
         spec.recipe.name, context.device, model->n_blocks(), spec.recipe.iters,
         std::min(folder->finished_blocks(), model->n_blocks())});
+}
+
+void JobRunner::Impl::show_plan()
+{
+    const StageScope stage(context, Stage::Plan, spec.scheme.scheme);
     context.events.emit(PlanReady{folder->plan(), average_bits(folder->plan())});
 }
 
@@ -149,6 +155,7 @@ void JobRunner::Impl::calibrate()
         calibration = calib::build_calibration_set(
             context, spec, *source, make_sampler(context, *model, *source));
         folder->publish_calibration(*calibration);
+        release_free_memory(); // of the whole model that wrote the text
     }
     for (const std::string& warning : calibration->warnings) {
         context.events.warn("calibration", warning);
@@ -248,6 +255,7 @@ JobRunner::~JobRunner() = default;
 void JobRunner::run()
 {
     impl_->load();
+    impl_->show_plan();
     impl_->calibrate();
     impl_->tune();
     impl_->export_all();

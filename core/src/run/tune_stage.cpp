@@ -134,8 +134,12 @@ void tune_head(RunContext& context, const TuneStage& stage, tune::BlockInputs in
 void emit_memory_sample(RunContext& context)
 {
     const c10::Device device = tensor::to_device(context.device);
-    context.events.emit(MemorySample{rss_bytes(), peak_rss_bytes(),
-        tensor::device_bytes_used(device), tensor::device_bytes_peak(device)});
+    MemorySample sample{rss_bytes(), peak_rss_bytes(), 0, 0};
+    if (!device.is_cpu()) {
+        sample.device_bytes = tensor::device_bytes_used(device);
+        sample.peak_device_bytes = tensor::device_bytes_peak(device);
+    }
+    context.events.emit(sample);
 }
 
 std::unique_ptr<model::DecoderBlock> load_quantized_block(

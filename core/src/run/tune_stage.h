@@ -32,7 +32,7 @@ std::unique_ptr<model::DecoderBlock> load_quantized_block(
 /// Puts the run's decoded output head into `model`, when the run has one.
 void put_quantized_head(model::CausalLm& model, const quant::QuantizedStore& store);
 
-/// Host and device memory as an event.
+/// Host and device memory as an event; 0 for the device when that is the CPU.
 void emit_memory_sample(RunContext& context);
 
 } // namespace bitsmith
