@@ -63,8 +63,12 @@ def prepare(work, samples, seqlen):
     gguf = CACHE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     folder = work / "model"
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    config = read.config.to_dict()
+    config.pop("quantization_config", None)  # a model read from GGUF refuses to be saved
+    model = AutoModelForCausalLM.from_config(type(read.config).from_dict(config), dtype=torch.bfloat16)
+    model.load_state_dict(read.state_dict())
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     text = (FIXTURES / "text" / "c4.utf8").read_text()
     ids = tokenizer(text[: samples * seqlen * 16], add_special_tokens=False)["input_ids"]
