@@ -3,23 +3,28 @@
 
 #include <bitsmith/error.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace bitsmith {
 
 namespace {
 
-/// Closes a descriptor at the end of a scope; a map stays valid without it.
+/// Owns a file descriptor.
 class Descriptor
 {
 public:
     explicit Descriptor(int fd)
         : fd_(fd)
+    { }
+    Descriptor(Descriptor&& other) noexcept
+        : fd_(std::exchange(other.fd_, -1))
     { }
     ~Descriptor()
     {
@@ -29,6 +34,7 @@ public:
     }
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
+    Descriptor& operator=(Descriptor&&) = delete;
     int get() const { return fd_; }
 
 private:
@@ -38,8 +44,9 @@ private:
 class MappedFile : public ByteSource
 {
 public:
-    MappedFile(std::string name, void* data, const struct stat& status)
+    MappedFile(std::string name, Descriptor fd, void* data, const struct stat& status)
         : name_(std::move(name))
+        , fd_(std::move(fd))
         , data_(data)
         , status_(status)
     { }
@@ -52,6 +59,26 @@ public:
         return {static_cast<const std::byte*>(data_), size()};
     }
     const std::string& name() const override { return name_; }
+
+    void read(std::size_t offset, std::span<std::byte> to) const override
+    {
+        while (!to.empty()) {
+            const ssize_t count =
+                ::pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(offset));
+            if (count < 0 && errno == EINTR) {
+                continue;
+            }
+            if (count <= 0) {
+                fail(ErrorCode::FileCorrupt, "cannot read from a file in use",
+                    {{"file", name_}, {"offset", std::to_string(offset)},
+                        {"reason", count < 0 ? std::strerror(errno) : "the file ends here now"},
+                        {"size when opened", std::to_string(status_.st_size)}},
+                    "Put the file back as it was and resume.");
+            }
+            offset += static_cast<std::size_t>(count);
+            to = to.subspan(static_cast<std::size_t>(count));
+        }
+    }
 
     void check_unchanged() const override
     {
@@ -76,6 +103,7 @@ private:
     std::size_t size() const { return static_cast<std::size_t>(status_.st_size); }
 
     std::string name_;
+    Descriptor fd_;
     void* data_;
     struct stat status_;
 };
@@ -89,6 +117,11 @@ public:
     { }
     std::span<const std::byte> bytes() const override { return bytes_; }
     const std::string& name() const override { return name_; }
+    void read(std::size_t offset, std::span<std::byte> to) const override
+    {
+        BITSMITH_ASSERT(offset <= bytes_.size() && to.size() <= bytes_.size() - offset);
+        std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+    }
 
 private:
     std::vector<std::byte> bytes_;
@@ -101,7 +134,7 @@ std::shared_ptr<const ByteSource> map_file(const std::filesystem::path& file)
 {
     const std::string name = file.string();
     // O_NONBLOCK: opening a pipe must not wait for a writer.
-    const Descriptor fd(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    Descriptor fd(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat status = {};
     if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) {
         fail(ErrorCode::FileNotFound, "cannot open the file",
@@ -123,7 +156,7 @@ std::shared_ptr<const ByteSource> map_file(const std::filesystem::path& file)
         fail(ErrorCode::FileNotFound, "cannot map the file into memory",
             {{"file", name}, {"reason", std::strerror(errno)}});
     }
-    return std::make_shared<MappedFile>(name, data, status);
+    return std::make_shared<MappedFile>(name, std::move(fd), data, status);
 }
 
 std::shared_ptr<const ByteSource> memory_source(std::vector<std::byte> bytes, std::string name)

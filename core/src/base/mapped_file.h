@@ -13,12 +13,17 @@
 
 namespace bitsmith {
 
-/// Bytes that can be read at any offset. Implementations keep `bytes()` valid while they live.
+/// Bytes that can be read at any offset. Thread-safe.
 class ByteSource
 {
 public:
     virtual ~ByteSource() = default;
+    /// All bytes, valid while the source lives. For headers, right after opening: a page of a file
+    /// that was cut short since then ends the process, and pages once touched count as memory.
     virtual std::span<const std::byte> bytes() const = 0;
+    /// Copies the `to.size()` bytes that begin at `offset`; for data. Throws FileCorrupt where the
+    /// file no longer has them.
+    virtual void read(std::size_t offset, std::span<std::byte> to) const = 0;
     /// Name for messages.
     virtual const std::string& name() const = 0;
     /// Throws FileCorrupt when the file behind the bytes changed since it was opened (size or

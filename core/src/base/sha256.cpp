@@ -122,7 +122,16 @@ std::string sha256_file(const std::filesystem::path& file)
         return sha256({});
     }
     const std::shared_ptr<const ByteSource> source = map_file(file);
-    return sha256(source->bytes());
+    const std::size_t size = source->bytes().size();
+    constexpr std::size_t kChunk = std::size_t{1} << 20U;
+    std::vector<std::byte> chunk(std::min(kChunk, size));
+    Sha256 hash;
+    for (std::size_t at = 0; at < size; at += chunk.size()) {
+        chunk.resize(std::min(kChunk, size - at));
+        source->read(at, chunk);
+        hash.update(chunk);
+    }
+    return hash.finish();
 }
 
 } // namespace bitsmith

@@ -104,6 +104,7 @@ at::Tensor run_blocks(RunContext& context, const model::CausalLm& model, const a
     for (const at::Tensor& part : ids.split(batch, 0)) {
         parts.push_back(model.embed(part).cpu());
     }
+    model.release_embedding();
     const model::BlockShared shared = model.shared(ids.size(1));
     for (int64_t i = 0; i < model.n_blocks(); ++i) {
         const auto block = blocks(i);

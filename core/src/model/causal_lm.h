@@ -26,6 +26,8 @@ public:
     /// the family wants it. `past`: position of the first token. Throws InvalidSpec for ids beyond
     /// the embedding.
     at::Tensor embed(const at::Tensor& ids, int64_t past = 0) const;
+    /// Frees the embedding until it is used next.
+    void release_embedding() const { embedding_.reset(); }
     std::unique_ptr<DecoderBlock> load_block(int64_t index) const;
     /// `padding`: see BlockShared.
     BlockShared shared(int64_t tokens, int64_t past = 0, const at::Tensor& padding = {}) const;

@@ -45,8 +45,7 @@ at::Tensor WeightLoader::tensor(const std::string& name, const std::vector<int64
 
 at::Tensor WeightLoader::own(const at::Tensor& stored) const
 {
-    // Always a copy: what is stored may be a read-only view on the file.
-    return stored.to(options_, /*non_blocking=*/false, /*copy=*/true).contiguous();
+    return stored.to(options_).contiguous();
 }
 
 Linear WeightLoader::linear(const LinearSlot& slot) const

@@ -20,10 +20,10 @@ public:
     { }
 
     const at::TensorOptions& options() const { return options_; }
-    /// The tensor as stored: a view on mapped bytes or decoded fp32. Throws MissingTensor,
-    /// ShapeMismatch with both shapes.
+    /// The tensor as stored, or decoded to fp32. Throws MissingTensor, ShapeMismatch with both
+    /// shapes.
     at::Tensor stored(const std::string& name, const std::vector<int64_t>& shape) const;
-    /// A copy of its own in the element type and on the device of the options.
+    /// In the element type and on the device of the options.
     at::Tensor tensor(const std::string& name, const std::vector<int64_t>& shape) const;
     at::Tensor own(const at::Tensor& stored) const;
     Linear linear(const LinearSlot& slot) const;

@@ -118,7 +118,9 @@ void BlockFile::check_sum(const std::string& text) const
         for (const char* part : kParts) {
             const std::string name = layer.layer + part;
             if (reader_->find(name) != nullptr) {
-                crc = crc32(reader_->raw(name), crc);
+                const at::Tensor stored = reader_->load(name);
+                crc = crc32(
+                    {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}, crc);
             }
         }
     }

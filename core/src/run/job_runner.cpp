@@ -94,6 +94,7 @@ struct JobRunner::Impl
     { }
 
     void load();
+    void open_tuned_model();
     void show_plan();
     void calibrate();
     void tune();
@@ -128,10 +129,15 @@ void JobRunner::Impl::load()
     folder = resume ? RunFolder::resume(disk(), spec.runtime.run_dir, spec, source->info)
                     : RunFolder::create(disk(), spec.runtime.run_dir, spec, source->info, plan);
     observer.attach(*folder);
-    model = std::make_unique<model::CausalLm>(make_model(context, *source, Purpose::Tuning));
+    open_tuned_model();
     context.events.emit(JobStarted{folder->folder().string(), spec.model.path, spec.scheme.scheme,
         spec.recipe.name, context.device, model->n_blocks(), spec.recipe.iters,
         std::min(folder->finished_blocks(), model->n_blocks())});
+}
+
+void JobRunner::Impl::open_tuned_model()
+{
+    model = std::make_unique<model::CausalLm>(make_model(context, *source, Purpose::Tuning));
 }
 
 void JobRunner::Impl::show_plan()
@@ -155,7 +161,8 @@ void JobRunner::Impl::calibrate()
         calibration = calib::build_calibration_set(
             context, spec, *source, make_sampler(context, *model, *source));
         folder->publish_calibration(*calibration);
-        release_free_memory(); // of the whole model that wrote the text
+        open_tuned_model(); // the one that wrote the text keeps embedding and head
+        release_free_memory();
     }
     for (const std::string& warning : calibration->warnings) {
         context.events.warn("calibration", warning);
@@ -220,6 +227,7 @@ void JobRunner::Impl::evaluate()
             "name another text or hold out some samples");
     }
     const at::Tensor ids = evaluation_ids();
+    model.reset();
     const model::CausalLm original = make_model(context, *source, Purpose::Measuring);
     model::CausalLm quantized = original;
     put_quantized_head(quantized, *folder);

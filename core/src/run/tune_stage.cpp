@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "base/timing.h"
+#include "model/block_stream.h"
 #include "tensor/device.h"
 #include "tune/layer_tuner.h"
 
@@ -32,6 +33,7 @@ tune::BlockInputs first_inputs(RunContext& context, const TuneStage& stage)
         context.checkpoint();
         parts.push_back(stage.model.embed(part).cpu());
     }
+    stage.model.release_embedding();
     inputs.reference = at::cat(parts, 0);
     inputs.quantized = inputs.reference;
     inputs.mask = stage.calibration->mask;
@@ -183,9 +185,10 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
     tune::BlockInputs inputs = inputs_for(context, stage, finished);
     const int64_t tokens = stage.calibration != nullptr ? stage.calibration->ids.size(1) : 1;
     const model::BlockShared shared = stage.model.shared(tokens);
+    model::BlockStream stream(stage.model, finished);
     for (int64_t i = finished; i < blocks; ++i) {
         context.checkpoint();
-        const auto block = stage.model.load_block(i);
+        const auto block = stream.next();
         inputs.reuse = true;
         inputs.mask = stage.calibration != nullptr ? stage.calibration->mask : at::Tensor();
         tune::BlockResult result = tune::tune_block(

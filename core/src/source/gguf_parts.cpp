@@ -2,10 +2,12 @@
 #include "source/gguf_parts.h"
 
 #include "base/text.h"
+#include "source/side_file.h"
 
 #include <bitsmith/error.h>
 
-#include <regex>
+#include <algorithm>
+#include <cctype>
 
 namespace bitsmith::source {
 namespace {
@@ -38,16 +40,21 @@ std::string part_name(const std::string& stem, int64_t index, int64_t count)
 /// NAME of NAME-00001-of-0000N.gguf.
 std::string part_stem(const std::filesystem::path& file, int64_t count)
 {
-    static const std::regex pattern("(.*)-[0-9]{5}-of-([0-9]{5})\\.gguf");
-    std::smatch match;
     const std::string name = file.filename().string();
-    if (!std::regex_match(name, match, pattern) || std::stoll(match[2].str()) != count) {
+    const std::string end = concat("-of-", five_digits(count), ".gguf");
+    const std::size_t tail = std::string_view("-00001").size() + end.size();
+    const std::string number =
+        name.ends_with(end) && name.size() >= tail ? name.substr(name.size() - tail, 6) : "";
+    const bool is_number = !number.empty() && number[0] == '-'
+        && std::all_of(
+            number.begin() + 1, number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (!is_number) {
         fail(ErrorCode::FileNotFound, "GGUF is one part of several and its name does not say which",
             {{"file", file.string()}, {"field", "split.count"}, {"found", concat(count)},
                 {"allowed", part_name("NAME", 0, count)}},
             "Give the parts the names they were published with.");
     }
-    return match[1].str();
+    return name.substr(0, name.size() - tail);
 }
 
 void check_part(const tensor::GgufReader& part, std::size_t index, std::size_t count)
@@ -103,6 +110,7 @@ std::shared_ptr<const GgufParts> GgufParts::open(const std::filesystem::path& fi
     for (int64_t i = 0; i < count; ++i) {
         const std::filesystem::path part = file.parent_path() / part_name(stem, i, count);
         if (std::filesystem::is_regular_file(part)) {
+            require_inside(file.parent_path(), part);
             sources.push_back(map_file(part));
         } else {
             missing.push_back(part.filename().string());

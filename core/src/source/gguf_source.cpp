@@ -52,9 +52,10 @@ std::string content_sample(const GgufParts& parts, const ModelSource& source)
     std::size_t index = 0;
     for (const auto& [name, location] : parts.tensors()) {
         if (index++ % step == 0) {
-            const auto data = location.part->data(*location.tensor);
-            const std::size_t count = std::min(n_bytes, data.size());
-            hash.update(data.subspan((data.size() - count) / 2, count));
+            const tensor::GgufTensor& stored = *location.tensor;
+            std::vector<std::byte> middle(std::min(n_bytes, stored.bytes));
+            location.part->read(stored, (stored.bytes - middle.size()) / 2, middle);
+            hash.update(middle);
         }
     }
     return hash.finish();

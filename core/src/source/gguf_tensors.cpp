@@ -210,20 +210,14 @@ at::Tensor GgufTensors::load(std::string_view name) const
     const std::vector<int64_t>& shape = entries_[found->second].shape;
     const tensor::GgufTensor& stored = *item.location.tensor;
     const auto bytes = static_cast<std::size_t>(entries_[found->second].bytes);
-    const std::span<const std::byte> data = item.location.part->data(stored).subspan(
-        static_cast<std::size_t>(item.slice) * bytes, bytes);
-
+    const std::size_t offset = static_cast<std::size_t>(item.slice) * bytes;
     const std::optional<c10::ScalarType> plain = plain_type(stored.type->type);
-    at::Tensor values;
-    const bool is_aligned =
-        reinterpret_cast<std::uintptr_t>(data.data()) % alignof(float) == 0; // alignment 1 is legal
-    if (plain && is_aligned) {
-        // LibTorch has no read-only tensors; by contract nobody writes to a source's tensors.
-        void* begin = const_cast<std::byte*>(data.data());
-        values = at::from_blob(
-            begin, shape, [keep = parts_](void*) {}, at::TensorOptions(*plain));
-    } else {
-        values = quant::decode_gguf(*stored.type, data, shape);
+    at::Tensor values =
+        plain ? at::empty(shape, *plain) : at::empty({static_cast<int64_t>(bytes)}, at::kByte);
+    const std::span<std::byte> raw(static_cast<std::byte*>(values.mutable_data_ptr()), bytes);
+    item.location.part->read(stored, offset, raw);
+    if (!plain) {
+        values = quant::decode_gguf(*stored.type, raw, shape);
     }
     if (item.rotary_heads > 0) {
         values = undo_rotary_permutation(values, item.rotary_heads);

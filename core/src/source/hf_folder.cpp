@@ -7,8 +7,6 @@
 
 #include <bitsmith/error.h>
 
-#include <ATen/core/Tensor.h>
-
 #include <algorithm>
 
 namespace bitsmith::source {
@@ -32,22 +30,6 @@ std::string read_config_text(const std::filesystem::path& folder)
             "Fetch the file again.");
     }
     return text;
-}
-
-/// A few bytes out of up to 64 tensors: fine-tuned weights have the headers of their original.
-std::string sample_of(const tensor::TensorSource& tensors)
-{
-    constexpr std::size_t n_tensors = 64, n_bytes = 256;
-    const auto& entries = tensors.entries();
-    const std::size_t step = std::max<std::size_t>(1, entries.size() / n_tensors);
-    Sha256 hash;
-    for (std::size_t i = 0; i < entries.size(); i += step) {
-        const at::Tensor tensor = tensors.load(entries[i].name);
-        const std::size_t n = std::min(n_bytes, tensor.nbytes());
-        const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
-        hash.update(std::span(data + (tensor.nbytes() - n) / 2, n));
-    }
-    return hash.finish();
 }
 
 } // namespace
@@ -84,7 +66,7 @@ HfFolder open_hf_folder(const std::filesystem::path& folder)
     model.weights = open_hf_weights(folder);
     model.warnings = model.weights.warnings;
     model.side_files = read_side_files(folder, model.warnings);
-    std::vector<std::string> identity = {text, sample_of(*model.weights.tensors)};
+    std::vector<std::string> identity = {text, model.weights.content_sample};
     for (const auto& [name, size] : model.weights.files) {
         identity.push_back(concat(name, ' ', size));
     }

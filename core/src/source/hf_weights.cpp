@@ -3,6 +3,7 @@
 
 #include "base/file_ops.h"
 #include "base/json_io.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "source/side_file.h"
 #include "tensor/safetensors_reader.h"
@@ -44,14 +45,15 @@ public:
         const auto found = owners_.find(name);
         return found == owners_.end() ? nullptr : &entries_[found->second.second];
     }
-    at::Tensor load(std::string_view name) const override
+    at::Tensor load(std::string_view name) const override { return shard_of(name).load(name); }
+    const SafetensorsReader& shard_of(std::string_view name) const
     {
         const auto found = owners_.find(name);
         if (found == owners_.end()) {
             fail(ErrorCode::MissingTensor, "the model has no such tensor",
                 {{"tensor", std::string(name)}});
         }
-        return found->second.first->load(name);
+        return *found->second.first;
     }
     void check_unchanged() const override
     {
@@ -208,6 +210,21 @@ void warn_of_unused_files(const std::filesystem::path& folder, HfWeights& weight
     }
 }
 
+template <class ShardOf>
+std::string sample_of(const std::vector<TensorEntry>& entries, ShardOf shard_of)
+{
+    constexpr std::size_t n_tensors = 64, n_bytes = 256;
+    const std::size_t step = std::max<std::size_t>(1, entries.size() / n_tensors);
+    Sha256 hash;
+    for (std::size_t i = 0; i < entries.size(); i += step) {
+        const auto size = static_cast<std::size_t>(entries[i].bytes);
+        std::vector<std::byte> middle(std::min(n_bytes, size));
+        shard_of(entries[i].name).read(entries[i].name, (size - middle.size()) / 2, middle);
+        hash.update(middle);
+    }
+    return hash.finish();
+}
+
 HfWeights open_indexed(const std::filesystem::path& folder)
 {
     require_inside(folder, folder / kIndexName);
@@ -248,6 +265,8 @@ HfWeights open_indexed(const std::filesystem::path& folder)
         weights.warnings.push_back(concat("total_size of the index is ", *index.total_size,
             ", the tensors have ", total, " bytes"));
     }
+    weights.content_sample = sample_of(set->entries(),
+        [&](const std::string& name) -> const SafetensorsReader& { return set->shard_of(name); });
     weights.tensors = set;
     return weights;
 }
@@ -290,7 +309,10 @@ HfWeights open_hf_weights(const std::filesystem::path& folder)
         weights = open_indexed(folder);
     } else if (std::filesystem::symlink_status(folder / kSingleName).type()
         != std::filesystem::file_type::not_found) {
-        weights.tensors = open_shard(folder, kSingleName);
+        const auto single = open_shard(folder, kSingleName);
+        weights.content_sample = sample_of(single->entries(),
+            [&](const std::string&) -> const SafetensorsReader& { return *single; });
+        weights.tensors = single;
         weights.files.emplace_back(
             kSingleName, static_cast<int64_t>(std::filesystem::file_size(folder / kSingleName)));
     } else {

@@ -18,6 +18,9 @@ struct HfWeights
     /// Weight files in use: name and size in bytes, in the order of the entries.
     std::vector<std::pair<std::string, int64_t>> files;
     std::vector<std::string> warnings;
+    /// Hash of a few bytes out of up to 64 tensors: fine-tuned weights have the headers of their
+    /// original.
+    std::string content_sample;
 };
 
 /// `model.safetensors`, or the shards that `model.safetensors.index.json` names. Reads headers

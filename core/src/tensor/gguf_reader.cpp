@@ -364,9 +364,17 @@ GgufReader::GgufReader(std::shared_ptr<const ByteSource> bytes)
     check_overlaps(cursor, tensors_);
 }
 
-std::span<const std::byte> GgufReader::data(const GgufTensor& tensor) const
+void GgufReader::read(const GgufTensor& tensor, std::size_t offset, std::span<std::byte> to) const
 {
-    return bytes_->bytes().subspan(tensor.begin, tensor.bytes);
+    BITSMITH_ASSERT(offset + to.size() <= tensor.bytes);
+    bytes_->read(tensor.begin + offset, to);
+}
+
+std::vector<std::byte> GgufReader::data(const GgufTensor& tensor) const
+{
+    std::vector<std::byte> bytes(tensor.bytes);
+    read(tensor, 0, bytes);
+    return bytes;
 }
 
 } // namespace bitsmith::tensor

@@ -51,8 +51,10 @@ public:
     const GgufMetadata& metadata() const { return metadata_; }
     /// In the file's order.
     const std::vector<GgufTensor>& tensors() const { return tensors_; }
-    /// Stored bytes of a tensor of this reader.
-    std::span<const std::byte> data(const GgufTensor& tensor) const;
+    /// Fills `to` with stored bytes of a tensor of this reader from `offset` on.
+    void read(const GgufTensor& tensor, std::size_t offset, std::span<std::byte> to) const;
+    /// All of them.
+    std::vector<std::byte> data(const GgufTensor& tensor) const;
     const std::string& name() const { return bytes_->name(); }
     void check_unchanged() const { bytes_->check_unchanged(); }
 

@@ -10,7 +10,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 namespace bitsmith::tensor {
@@ -288,35 +287,32 @@ const TensorEntry* SafetensorsReader::find(std::string_view name) const
     return found == index_.end() ? nullptr : &entries_[found->second];
 }
 
-std::span<const std::byte> SafetensorsReader::raw(std::string_view name) const
+std::size_t SafetensorsReader::index_of(std::string_view name) const
 {
     const auto found = index_.find(name);
     if (found == index_.end()) {
         fail(ErrorCode::MissingTensor, "the file has no such tensor",
             {{"file", bytes_->name()}, {"tensor", std::string(name)}});
     }
-    return bytes_->bytes().subspan(
-        begins_[found->second], static_cast<std::size_t>(entries_[found->second].bytes));
+    return found->second;
+}
+
+void SafetensorsReader::read(
+    std::string_view name, std::size_t offset, std::span<std::byte> to) const
+{
+    const std::size_t index = index_of(name);
+    BITSMITH_ASSERT(offset + to.size() <= static_cast<std::size_t>(entries_[index].bytes));
+    bytes_->read(begins_[index] + offset, to);
 }
 
 at::Tensor SafetensorsReader::load(std::string_view name) const
 {
-    const std::span<const std::byte> bytes = raw(name);
-    const TensorEntry& entry = *find(name);
-    const c10::ScalarType type = *scalar_type_from(entry.dtype);
-    const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
-    if (bytes.empty() || address % c10::elementSize(type) != 0) {
-        // Unaligned data is legal in files of other writers, but not for vector instructions.
-        at::Tensor copy = at::empty(entry.shape, type);
-        if (!bytes.empty()) {
-            std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
-        }
-        return copy;
-    }
-    // Nobody writes to the view: the map is read-only, so a bug faults instead of damaging a file.
-    auto* data = const_cast<std::byte*>(bytes.data());
-    return at::from_blob(
-        data, entry.shape, [owner = bytes_](void*) {}, at::TensorOptions(type));
+    const std::size_t index = index_of(name);
+    const TensorEntry& entry = entries_[index];
+    at::Tensor tensor = at::empty(entry.shape, *scalar_type_from(entry.dtype));
+    bytes_->read(
+        begins_[index], {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()});
+    return tensor;
 }
 
 } // namespace bitsmith::tensor

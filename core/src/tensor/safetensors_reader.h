@@ -24,10 +24,13 @@ public:
     at::Tensor load(std::string_view name) const override;
     void check_unchanged() const override { bytes_->check_unchanged(); }
 
-    std::span<const std::byte> raw(std::string_view name) const;
+    /// Fills `to` with stored bytes of the tensor from `offset` on. Throws MissingTensor.
+    void read(std::string_view name, std::size_t offset, std::span<std::byte> to) const;
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
 private:
+    std::size_t index_of(std::string_view name) const;
+
     std::shared_ptr<const ByteSource> bytes_;
     std::vector<TensorEntry> entries_;
     std::vector<std::size_t> begins_; ///< offset of each entry's data in the file

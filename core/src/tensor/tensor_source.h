@@ -29,8 +29,8 @@ public:
     virtual const std::vector<TensorEntry>& entries() const = 0;
     /// Null when absent.
     virtual const TensorEntry* find(std::string_view name) const = 0;
-    /// CPU tensor of the entry's shape. Plain types: a read-only view on mapped bytes, valid while
-    /// the source lives. Quantized types: decoded to fp32. Throws MissingTensor.
+    /// A new CPU tensor of the entry's shape: plain types as stored, quantized types decoded to
+    /// fp32. Throws MissingTensor, and FileCorrupt when the file was cut short since it was opened.
     virtual at::Tensor load(std::string_view name) const = 0;
     /// Throws FileCorrupt when a file changed since it was opened.
     virtual void check_unchanged() const { }

@@ -68,7 +68,7 @@ void check_bytes(const source::GgufParts& parts, const ExportInput& input, const
             continue;
         }
         const source::GgufLocation& stored = found->second;
-        const std::span<const std::byte> bytes = stored.part->data(*stored.tensor);
+        const std::vector<std::byte> bytes = stored.part->data(*stored.tensor);
         const at::Tensor expected = gguf_tensor_bytes(input, planned);
         const bool same = stored.tensor->shape == planned.header.shape
             && stored.tensor->type->type == planned.header.type
