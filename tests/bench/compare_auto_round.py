@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import measured_process
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = pathlib.Path(os.environ.get("BITSMITH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 CACHE = pathlib.Path(
@@ -40,18 +42,6 @@ AutoRound(model, tokenizer, bits=int(bits), group_size=int(group), sym=True, ite
           nsamples=len(samples), batch_size=int(batch), dataset=samples, seed=42, device_map="cpu",
           ).quantize_and_save(out, format="auto_round")
 """
-
-
-def timed(command, log):
-    """Runs a command; gives wall seconds and the peak RSS of it and its children in bytes."""
-    with open(log, "w") as sink:
-        start = time.monotonic()
-        child = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.monotonic() - start
-    if status != 0:
-        sys.exit(f"{command[0]} failed with status {status}; see {log}:\n" + open(log).read()[-2000:])
-    return {"seconds": seconds, "peak_rss_bytes": usage.ru_maxrss * 1024}
 
 
 def prepare(work, samples, seqlen):
@@ -147,13 +137,13 @@ def main():
             out, run = work / f"{mode}-w{bits}", work / f"{mode}-w{bits}.run"
             for folder in (out, run):
                 shutil.rmtree(folder, ignore_errors=True)
-            entry[mode] = timed([CLI, "quantize", str(model), *common, *extra, "--output", str(out), "--run-dir",
+            entry[mode] = measured_process.run([CLI, "quantize", str(model), *common, *extra, "--output", str(out), "--run-dir",
                                  str(run)], work / f"{mode}-w{bits}.log")
             entry[mode]["eval"] = judge(out, model, text)
         if not args.skip_peer:
             out = work / f"peer-w{bits}"
             shutil.rmtree(out, ignore_errors=True)
-            entry["auto_round"] = timed(
+            entry["auto_round"] = measured_process.run(
                 [sys.executable, "-c", PEER, str(model), str(calibration), str(out), str(bits), str(args.iters),
                  str(args.group_size), str(args.seqlen), str(args.batch_size), str(args.threads)],
                 work / f"peer-w{bits}.log")
