@@ -137,8 +137,9 @@ def main():
             out, run = work / f"{mode}-w{bits}", work / f"{mode}-w{bits}.run"
             for folder in (out, run):
                 shutil.rmtree(folder, ignore_errors=True)
-            entry[mode] = measured_process.run([CLI, "quantize", str(model), *common, *extra, "--output", str(out), "--run-dir",
-                                 str(run)], work / f"{mode}-w{bits}.log")
+            entry[mode] = measured_process.run(
+                [CLI, "quantize", model, *common, *extra, "--output", out, "--run-dir", run],
+                work / f"{mode}-w{bits}.log")
             entry[mode]["eval"] = judge(out, model, text)
         if not args.skip_peer:
             out = work / f"peer-w{bits}"

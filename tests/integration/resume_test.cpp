@@ -39,6 +39,7 @@ private Q_SLOTS:
     void initTestCase();
     void endsWithTheSameBytesAfterAKillAtAnyInstant();
     void endsWithTheSameBytesAfterAKillAtEveryBlockBoundary();
+    void stopsWhenTheModelIsCutShortAndResumes();
     void refusesToResumeWithChangedSettings();
     void refusesToResumeWithAChangedModel();
 
@@ -169,6 +170,33 @@ void ResumeTest::endsWithTheSameBytesAfterAKillAtEveryBlockBoundary()
             return;
         }
     }
+}
+
+void ResumeTest::stopsWhenTheModelIsCutShortAndResumes()
+{
+    const QString name = QStringLiteral("cut");
+    const fs::path weights = path(QStringLiteral("model")) / "model.safetensors";
+    const std::string bytes = read_text_file(weights);
+    QProcess process;
+    process.setProcessChannelMode(QProcess::MergedChannels);
+    process.start(cli_, arguments(name, false));
+    QVERIFY(process.waitForStarted());
+    QByteArray output;
+    while (!output.contains("block_finished") && process.waitForReadyRead(60000)) {
+        output += process.readAll();
+    }
+    fs::resize_file(weights, 100);
+    const bool ended = process.waitForFinished(60000);
+    output += process.readAll();
+    std::ofstream(weights, std::ios::binary) << bytes;
+    QVERIFY(ended);
+    QVERIFY2(process.exitStatus() == QProcess::NormalExit, output.constData());
+    QVERIFY2(process.exitCode() != 0, output.constData());
+    QVERIFY2(output.contains("model.safetensors") && output.contains("file in use")
+            || output.contains("while it was in use"),
+        output.constData());
+    QVERIFY(!fs::exists(path(name + QStringLiteral(".out"))));
+    compareWithUndisturbed(name);
 }
 
 void ResumeTest::refusesToResumeWithChangedSettings()

@@ -77,7 +77,8 @@ struct TraceOptions
 void trace(const TraceOptions& options, RunControl control);
 
 /// Re-opens an export: structure, coverage, hashes, and a dequantized sample against `run` unless
-/// that is empty. Empty result: all is well. Otherwise one text per finding.
+/// that is empty. A snapshot in the Hub cache is compared with the hashes it was published under
+/// instead. Empty result: all is well. Otherwise one text per finding.
 std::vector<std::string> verify_export(
     const std::filesystem::path& exported, const std::filesystem::path& run);
 

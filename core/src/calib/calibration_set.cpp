@@ -24,6 +24,7 @@ struct Windows
     std::vector<Tokens> windows;
     std::string counts;
     std::string origin;
+    std::vector<std::string> warnings;
 };
 
 constexpr std::size_t kPieceBytes = 64 * 1024;
@@ -50,23 +51,82 @@ void add_pieces(std::vector<Document>& pieces, Document document)
     }
 }
 
-std::string render(const Document& document, const hf::TextSide& text)
+/// Conversations as text: by the chat template, or plain where there is none or it fails.
+class ConversationWriter
+{
+public:
+    explicit ConversationWriter(const hf::TextSide& text)
+        : text_(text)
+    { }
+
+    std::string write(const std::vector<hf::ChatMessage>& messages, bool asks_for_an_answer)
+    {
+        if (text_.chat_template && failures_ < kMostFailures) {
+            try {
+                return text_.chat_template->render(messages, asks_for_an_answer);
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::UnsupportedModel) {
+                    throw;
+                }
+                reason_ = failures_++ == 0 ? error.what() : reason_;
+            }
+        }
+        std::vector<std::string> parts;
+        for (const hf::ChatMessage& message : messages) {
+            parts.push_back(message.content);
+        }
+        return join(parts, "\n\n") + (asks_for_an_answer ? "\n" : "");
+    }
+
+    void add_warning(std::vector<std::string>& warnings) const
+    {
+        if (failures_ > 0) {
+            warnings.push_back(concat("calibration: ", reason_,
+                failures_ == kMostFailures ? "; conversations are taken as plain text"
+                                           : "; such conversations are taken as plain text"));
+        }
+    }
+
+private:
+    /// Then the template is at fault and not the conversation; each failure may cost its time limit.
+    static constexpr int kMostFailures = 3;
+
+    const hf::TextSide& text_;
+    int failures_ = 0;
+    std::string reason_; ///< of the first failure
+};
+
+std::string text_of(const Document& document, ConversationWriter& writer)
 {
     if (document.messages.empty()) {
         return document.text;
     }
-    if (text.chat_template) {
-        std::vector<hf::ChatMessage> messages;
-        for (const auto& [role, content] : document.messages) {
-            messages.push_back({role, content});
-        }
-        return text.chat_template->render(messages, false);
-    }
-    std::vector<std::string> parts;
+    std::vector<hf::ChatMessage> messages;
     for (const auto& [role, content] : document.messages) {
-        parts.push_back(content);
+        messages.push_back({role, content});
     }
-    return join(parts, "\n\n");
+    return writer.write(messages, false);
+}
+
+/// Row 38 of the bad inputs: the first token of the windows against what the tokenizer does.
+void warn_of_prefix(
+    const JobSpec& spec, const hf::TextSide& text, std::vector<std::string>& warnings)
+{
+    if (spec.calibration.prefix == CalibrationPrefix::Auto && text.bos && !text.adds_bos
+        && !text.chat_template) {
+        warnings.push_back(concat("calibration: the tokenizer names a first token (id ", *text.bos,
+            ") but does not add it to a text by itself; the windows begin with it, "
+            "--calibration-prefix none leaves it out"));
+    }
+}
+
+void warn_of_dropped(const WindowCounts& counts, std::vector<std::string>& warnings)
+{
+    if (counts.too_short > 0) {
+        warnings.push_back(concat("calibration: ", counts.too_short, " of ", counts.documents,
+            " documents are shorter than a window and were left out; --calibration packed joins "
+            "them"));
+    }
 }
 
 std::string describe(const WindowCounts& counts, std::size_t windows)
@@ -104,18 +164,22 @@ Windows windows_from_files(RunContext& context, const JobSpec& spec, const hf::T
     context.random("documents").shuffle(pieces);
     WindowCutter cutter(rules_for(spec, text));
     const bool adds_special = spec.calibration.prefix == CalibrationPrefix::None;
+    ConversationWriter writer(text);
     for (const Document& piece : pieces) {
         if (static_cast<int64_t>(cutter.windows().size()) >= spec.recipe.nsamples) {
             break;
         }
         context.checkpoint();
-        cutter.add(text.tokenizer.encode(render(piece, text), adds_special));
+        cutter.add(text.tokenizer.encode(text_of(piece, writer), adds_special));
         context.events.emit(StageProgress{Stage::Calibrate,
             std::min<int64_t>(static_cast<int64_t>(cutter.windows().size()), spec.recipe.nsamples),
             spec.recipe.nsamples, "samples"});
     }
-    return {
-        cutter.windows(), describe(cutter.counts(), cutter.windows().size()), join(files, ", ")};
+    Windows found{cutter.windows(), describe(cutter.counts(), cutter.windows().size()),
+        join(files, ", "), {}};
+    warn_of_dropped(cutter.counts(), found.warnings);
+    writer.add_warning(found.warnings);
+    return found;
 }
 
 /// Prompts rendered by the chat template (or plain), answered by the model, packed.
@@ -125,6 +189,7 @@ Windows windows_from_model(
     constexpr std::size_t kBatch = 32;
     const auto prompts = self_prompts();
     WindowCutter cutter(rules_for(spec, text));
+    ConversationWriter writer(text);
     int64_t answers = 0;
     for (std::size_t round = 0;
          static_cast<int64_t>(cutter.windows().size()) < spec.recipe.nsamples; ++round) {
@@ -134,10 +199,7 @@ Windows windows_from_model(
         std::vector<Tokens> batch;
         for (std::size_t i = 0; i < kBatch; ++i) {
             const std::string prompt(prompts[(round * kBatch + i) % prompts.size()]);
-            const std::string rendered = text.chat_template
-                ? text.chat_template->render(std::vector<hf::ChatMessage>{{"user", prompt}}, true)
-                : prompt + "\n";
-            batch.push_back(text.tokenizer.encode(rendered, false));
+            batch.push_back(text.tokenizer.encode(writer.write({{"user", prompt}}, true), false));
         }
         const int64_t missing =
             spec.recipe.nsamples - static_cast<int64_t>(cutter.windows().size());
@@ -153,8 +215,10 @@ Windows windows_from_model(
             std::min<int64_t>(static_cast<int64_t>(cutter.windows().size()), spec.recipe.nsamples),
             spec.recipe.nsamples, "samples"});
     }
-    return {cutter.windows(), describe(cutter.counts(), cutter.windows().size()),
-        concat("self, ", answers, " answers of the model")};
+    Windows found{cutter.windows(), describe(cutter.counts(), cutter.windows().size()),
+        concat("self, ", answers, " answers of the model"), {}};
+    writer.add_warning(found.warnings);
+    return found;
 }
 
 at::Tensor stack(const std::vector<Tokens>& windows, int64_t count)
@@ -229,6 +293,7 @@ CalibrationSet build_calibration_set(RunContext& context, const JobSpec& spec,
     } else {
         const hf::TextSide text = model.load_text();
         pad = text.pad;
+        warn_of_prefix(spec, text, set.warnings);
         const bool self = files == std::vector<std::string>{"self"};
         const Windows found = self ? windows_from_model(context, spec, text, sampler)
                                    : windows_from_files(context, spec, text, files);
@@ -241,6 +306,7 @@ CalibrationSet build_calibration_set(RunContext& context, const JobSpec& spec,
         set.ids = stack(found.windows,
             std::min<int64_t>(static_cast<int64_t>(found.windows.size()), spec.recipe.nsamples));
         set.origin = found.origin;
+        set.warnings.insert(set.warnings.end(), found.warnings.begin(), found.warnings.end());
     }
     const int64_t vocab = model.spec.vocab;
     if (set.ids.numel() > 0

@@ -8,6 +8,7 @@
 #include "run/run_folder.h"
 #include "run/stages.h"
 #include "run/tune_stage.h"
+#include "run/weight_check.h"
 #include "tensor/device.h"
 
 #include <bitsmith/check.h>
@@ -126,6 +127,9 @@ void JobRunner::Impl::load()
         context.events.warn("model", warning);
     }
     const Plan plan = build_plan(spec, source->info);
+    if (!resume) {
+        require_finite_weights(context, *source->tensors);
+    }
     folder = resume ? RunFolder::resume(disk(), spec.runtime.run_dir, spec, source->info)
                     : RunFolder::create(disk(), spec.runtime.run_dir, spec, source->info, plan);
     observer.attach(*folder);

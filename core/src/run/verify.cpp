@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// `verify`: is an export still what was written, and what was tuned?
+// `verify`: is an export still what was written, and what was tuned? Is a download whole?
 #include "export/exporter.h"
 #include "export/marker.h"
 #include "run/run_folder.h"
+#include "source/hub_snapshot.h"
 
 #include <bitsmith/job.h>
 
@@ -14,6 +15,9 @@ std::vector<std::string> verify_export(const fs::path& exported, const fs::path&
 {
     if (!fs::exists(exported)) {
         fail(ErrorCode::FileNotFound, "there is no export here", {{"file", exported.string()}});
+    }
+    if (source::is_hub_snapshot(exported)) {
+        return source::check_hub_snapshot(exported);
     }
     const exporting::Exporter& exporter = exporting::exporter_of(exported);
     std::vector<std::string> findings;

@@ -54,6 +54,50 @@ std::string text_of(const Json& object, const char* field)
         : std::string();
 }
 
+/// Row 5: another head on a known decoder is another model.
+void check_architecture(const Json& config)
+{
+    const auto names = config.find("architectures");
+    if (names == config.end() || !names->is_array() || names->empty()
+        || !names->front().is_string()) {
+        return;
+    }
+    const std::string name = names->front().get<std::string>();
+    if (!name.ends_with("ForCausalLM") && !name.ends_with("ForConditionalGeneration")) {
+        fail(ErrorCode::UnsupportedModel, "this is not a model that writes text",
+            {{"file", "config.json"}, {"field", "architectures"}, {"found", printable(name)},
+                {"allowed", "...ForCausalLM, ...ForConditionalGeneration"}},
+            "Take the language model that it was made from.");
+    }
+}
+
+/// Row 20: numbers that are codes of some quantization that config.json does not describe.
+void check_plain_types(const ModelSource& source)
+{
+    static const std::vector<std::string> kPlain = {"BF16", "F16", "F32", "F64", "F8_E4M3"};
+    if (source.kind != "folder" || !source.info.quantization.empty()) {
+        return;
+    }
+    for (std::size_t i = 0; i < source.spec.blocks.size(); ++i) {
+        for (const model::LinearShape& shape :
+            model::block_linear_shapes(source.spec, static_cast<int64_t>(i))) {
+            const std::string name = shape.name + ".weight";
+            const TensorEntry* entry = source.tensors->find(name);
+            const bool is_plain = entry == nullptr
+                || std::find(kPlain.begin(), kPlain.end(), entry->dtype) != kPlain.end();
+            const bool is_scaled = source.tensors->find(name + "_scale") != nullptr
+                || source.tensors->find(name + "_scale_inv") != nullptr;
+            if (!is_plain || is_scaled) {
+                fail(ErrorCode::UnsupportedModel,
+                    "the weights are quantized, but config.json does not say how",
+                    {{"tensor", name}, {"found", entry->dtype},
+                        {"allowed", concat(join(kPlain, ", "), " without scales beside them")}},
+                    "Put quantization_config back into config.json, or take the original model.");
+            }
+        }
+    }
+}
+
 /// Row 12: the type that config.json names against the type of the weights.
 void settle_dtype(ModelSource& source, const std::vector<model::LinearShape>& layers)
 {
@@ -170,6 +214,7 @@ void fill_info(ModelSource& source)
 
 void complete_model(ModelSource& source)
 {
+    check_architecture(source.config);
     const arch::Family& family = arch::family_for(source.config);
     source.family = family.id;
     source.spec = family.spec_from_config(source.config);
@@ -178,6 +223,7 @@ void complete_model(ModelSource& source)
     const bool flag = source.spec.is_tied;
     model::resolve_from_tensors(source.spec, *source.tensors);
     model::check_tensors(source.spec, *source.tensors);
+    check_plain_types(source);
     settle_tie(source, flag);
     settle_dtype(source, model::block_linear_shapes(source.spec, 0));
     fill_info(source);

@@ -49,6 +49,12 @@ struct Fixture
     RunContext context{emitter, {}, "cpu", 42};
 };
 
+bool warns(const CalibrationSet& set, const std::string& words)
+{
+    return std::any_of(set.warnings.begin(), set.warnings.end(),
+        [&](const std::string& text) { return text.find(words) != std::string::npos; });
+}
+
 } // namespace
 
 class CalibrationSetTest : public QObject
@@ -62,6 +68,10 @@ private Q_SLOTS:
     void countsWhatWasFilteredOut();
     void packsTextsShorterThanAWindow();
     void cutsATextLargerThanTheTokenizersLimit();
+    void saysHowManyDocumentsWereLeftOut();
+    void takesPlainTextWhenTheTemplateFails_data();
+    void takesPlainTextWhenTheTemplateFails();
+    void warnsOfAFirstTokenThatTheTokenizerDoesNotAdd();
 };
 
 void CalibrationSetTest::stopsWithoutAFastTokenizer()
@@ -124,6 +134,64 @@ void CalibrationSetTest::cutsATextLargerThanTheTokenizersLimit()
         text[i] = static_cast<char>('a' + i % 26);
     }
     QCOMPARE(f.build(f.texts.write("a.txt", text)).ids.size(0), int64_t{4});
+}
+
+void CalibrationSetTest::saysHowManyDocumentsWereLeftOut()
+{
+    Fixture f;
+    f.spec.calibration.packing = Packing::Filtered;
+    const CalibrationSet set = f.build(f.texts.write(
+        "a.jsonl", "\"a text that is long enough\"\n\"short\"\n\"another that is long enough\"\n"));
+    QCOMPARE(set.ids.size(0), int64_t{2});
+    QVERIFY(warns(set, "1 of 3 documents are shorter than a window"));
+}
+
+void CalibrationSetTest::takesPlainTextWhenTheTemplateFails_data()
+{
+    QTest::addColumn<QByteArray>("source");
+    QTest::newRow("refuses") << QByteArray("{{ raise_exception('roles must alternate') }}");
+    QTest::newRow("forbidden") << QByteArray("{{ messages.__class__.__mro__[1]() }}");
+    QTest::newRow("endless") << QByteArray(
+        "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}");
+}
+
+void CalibrationSetTest::takesPlainTextWhenTheTemplateFails()
+{
+    QFETCH(QByteArray, source);
+    Fixture f;
+    const auto file = f.tiny.temp / "tokenizer_config.json";
+    Json config = read_json_file(file);
+    config["chat_template"] = source.toStdString();
+    f.tiny.temp.write("tokenizer_config.json", config.dump());
+    std::string lines;
+    for (int i = 0; i < 10; ++i) {
+        lines += R"({"messages":[{"role":"user","content":"question"},)"
+                 R"({"role":"assistant","content":"an answer"}]})"
+                 "\n";
+    }
+    const CalibrationSet set = f.build(f.texts.write("a.jsonl", lines));
+    QCOMPARE(set.ids.size(0), int64_t{4});
+    QCOMPARE(set.ids[0][1].item<int64_t>(), int64_t{'q'}); // after BOS
+    QVERIFY(warns(set, "conversations are taken as plain text"));
+}
+
+void CalibrationSetTest::warnsOfAFirstTokenThatTheTokenizerDoesNotAdd()
+{
+    Fixture f;
+    std::string words;
+    for (int i = 0; i < 60; ++i) {
+        words += "word " + std::to_string(i) + ' ';
+    }
+    const auto text = f.texts.write("a.txt", words);
+    QVERIFY(!warns(f.build(text), "first token"));
+    Json config = read_json_file(f.tiny.temp / "tokenizer_config.json");
+    config["add_bos_token"] = false;
+    config.erase("chat_template");
+    f.tiny.temp.write("tokenizer_config.json", config.dump());
+    Json tokenizer = read_json_file(f.tiny.temp / "tokenizer.json");
+    tokenizer["post_processor"] = nullptr;
+    f.tiny.temp.write("tokenizer.json", tokenizer.dump());
+    QVERIFY(warns(f.build(text), "does not add it to a text by itself"));
 }
 
 BITSMITH_TEST(CalibrationSetTest)

@@ -51,6 +51,11 @@ void WindowsTest::doesNotRepeatAPrefixThatADocumentHas()
     WindowCutter cutter({.seqlen = 3, .packing = Packing::Filtered, .prefix = 99, .separator = {}});
     cutter.add({99, 1, 2, 3});
     QCOMPARE(cutter.windows(), (std::vector<Tokens>{{99, 1, 2}}));
+
+    WindowCutter packed({.seqlen = 3, .packing = Packing::Packed, .prefix = 99, .separator = {}});
+    packed.add({99, 1, 2, 3});
+    packed.add({99, 4, 5});
+    QCOMPARE(packed.windows(), (std::vector<Tokens>{{99, 1, 2}, {99, 3, 4}}));
 }
 
 void WindowsTest::dropsWindowsOfOneRepeatedToken()

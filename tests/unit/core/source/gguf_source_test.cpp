@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "source/gguf_source.h"
+#include "support/expect_error.h"
 #include "support/gguf_builder.h"
 #include "support/test_main.h"
 
@@ -94,6 +95,7 @@ class GgufSourceTest : public QObject
 private Q_SLOTS:
     void looksLikeAFolderAfterwards();
     void opensAnyPartOfASplitModel();
+    void refusesAPartThatLinksOutside();
     void namesThePartsThatAreMissing();
     void warnsWhenTheTokenizerIsUnknown();
     void tellsModelsOfOneShapeApart();
@@ -135,6 +137,19 @@ void GgufSourceTest::opensAnyPartOfASplitModel()
     save(folder, "m-00001-of-00002.gguf", first);
     const std::string named = save(folder, "m-00002-of-00002.gguf", second);
     QCOMPARE(open_model(named)->tensors->entries().size(), std::size_t{11});
+}
+
+void GgufSourceTest::refusesAPartThatLinksOutside()
+{
+    const QTemporaryDir folder, elsewhere;
+    GgufBuilder first = small_llama();
+    first.scalar("split.no", 2, uint16_t{0}).scalar("split.count", 2, uint16_t{2});
+    GgufBuilder second;
+    second.scalar("split.no", 2, uint16_t{1}).scalar("split.count", 2, uint16_t{2});
+    const std::string named = save(folder, "m-00001-of-00002.gguf", first);
+    std::filesystem::create_symlink(save(elsewhere, "secret.gguf", second),
+        std::filesystem::path(folder.path().toStdString()) / "m-00002-of-00002.gguf");
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"outside", "m-00002-of-00002.gguf"}), open_gguf(named));
 }
 
 void GgufSourceTest::namesThePartsThatAreMissing()

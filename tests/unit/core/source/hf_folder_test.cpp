@@ -5,6 +5,8 @@
 #include "support/test_main.h"
 #include "support/tiny_checkpoint.h"
 
+#include <bitsmith/job.h>
+
 #include <QtTest>
 
 using namespace bitsmith;
@@ -59,6 +61,7 @@ private Q_SLOTS:
     void refusesEveryFileThatLinksOutside_data();
     void refusesEveryFileThatLinksOutside();
     void acceptsTheHubsCacheLayout();
+    void findsAShardOfAnotherDownload();
     void listsAllMissingShardsAtOnce();
     void refusesATensorListedInTheWrongShard();
     void refusesATensorStoredInNone();
@@ -213,6 +216,33 @@ void HfFolderTest::acceptsTheHubsCacheLayout()
         cache / "models--org--name/snapshots", cache / "models--org--name/other");
     EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"outside"}),
         open_hf_folder(cache / "models--org--name/other/abc"));
+}
+
+void HfFolderTest::findsAShardOfAnotherDownload()
+{
+    const TempFolder cache;
+    const auto snapshot = cache / "models--org--name/snapshots/abc";
+    const auto blobs = cache / "models--org--name/blobs";
+    std::filesystem::create_directories(snapshot);
+    std::filesystem::create_directories(blobs);
+    const TinyCheckpoint tiny;
+    const auto weights = tiny.temp / "model.safetensors";
+    const std::string hash = sha256_file(weights);
+    std::filesystem::copy(weights, blobs / hash);
+    std::filesystem::create_symlink("../../blobs/" + hash, snapshot / "model.safetensors");
+    QCOMPARE(verify_export(snapshot, {}), std::vector<std::string>());
+
+    source::TinyModelShape other;
+    other.seed = 7;
+    const TinyCheckpoint download(other); // same shapes, another content
+    std::filesystem::copy(download.temp / "model.safetensors", blobs / hash,
+        std::filesystem::copy_options::overwrite_existing);
+    const std::vector<std::string> findings = verify_export(snapshot, {});
+    QCOMPARE(findings.size(), std::size_t{1});
+    QVERIFY(findings[0].starts_with("model.safetensors: SHA-256 is "));
+
+    std::filesystem::remove(snapshot / "model.safetensors");
+    QVERIFY(verify_export(snapshot, {})[0].ends_with("nothing was compared"));
 }
 
 void HfFolderTest::listsAllMissingShardsAtOnce()

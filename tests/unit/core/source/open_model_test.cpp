@@ -38,6 +38,8 @@ private Q_SLOTS:
     void refusesABadConfig_data();
     void refusesABadConfig();
     void refusesModelsThatNeedTheirOwnCode();
+    void refusesHeadsThatDoNotWriteText();
+    void refusesCodesWithoutTheirDescription();
     void refusesOtherQuantizationMethods_data();
     void refusesOtherQuantizationMethods();
     void findsQuantizationDescribedElsewhere();
@@ -227,6 +229,40 @@ void OpenModelTest::refusesModelsThatNeedTheirOwnCode()
     });
     EXPECT_ERROR(
         UnsupportedModel, EXPECT_WORDS({"auto_map", "never executed"}), inspect_model(tiny.path()));
+}
+
+void OpenModelTest::refusesHeadsThatDoNotWriteText()
+{
+    const TinyCheckpoint tiny;
+    tiny.edit_config(
+        [](Json& config) { config["architectures"] = {"LlamaForSequenceClassification"}; });
+    EXPECT_ERROR(UnsupportedModel,
+        EXPECT_WORDS({"architectures", "LlamaForSequenceClassification", "ForCausalLM"}),
+        inspect_model(tiny.path()));
+}
+
+void OpenModelTest::refusesCodesWithoutTheirDescription()
+{
+    const std::string name = "model.layers.1.mlp.up_proj.weight";
+    const TinyCheckpoint integers;
+    integers.edit_tensors([&](TinyCheckpoint::Tensors& tensors) {
+        at::Tensor& weight = TinyCheckpoint::find(tensors, name);
+        weight = at::zeros(weight.sizes(), at::kChar);
+    });
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({name, "I8", "quantization_config"}),
+        inspect_model(integers.path()));
+
+    const TinyCheckpoint floats;
+    floats.edit_tensors([&](TinyCheckpoint::Tensors& tensors) {
+        at::Tensor& weight = TinyCheckpoint::find(tensors, name);
+        weight = weight.to(at::kFloat8_e4m3fn);
+    });
+    QCOMPARE(inspect_model(floats.path()).blocks, int64_t{2}); // plain numbers of eight bits
+    floats.edit_tensors([&](TinyCheckpoint::Tensors& tensors) {
+        tensors.emplace_back(name + "_scale_inv", at::ones({1, 1}));
+    });
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({name, "F8_E4M3", "without scales"}),
+        inspect_model(floats.path()));
 }
 
 void OpenModelTest::refusesOtherQuantizationMethods_data()

@@ -209,6 +209,9 @@ void GgufReaderTest::namesTheFieldThatIsDamaged_data()
     add("tensor without a name", "tensor 3 of 3", with([](GgufBuilder& b) {
         b.floats("", {4}, {1, 2, 3, 4});
     }));
+    add("control character in a name", "tensor 3 of 3", with([](GgufBuilder& b) {
+        b.floats("c\x07", {4}, {1, 2, 3, 4});
+    }));
     add("tensor name of 64 bytes", "tensor 3 of 3", with([](GgufBuilder& b) {
         b.floats(std::string(64, 'x'), {4}, {1, 2, 3, 4});
     }));

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/expect_error.h"
+#include "support/test_main.h"
+#include "support/tiny_checkpoint.h"
+
+#include <bitsmith/job.h>
+
+#include <QtTest>
+
+#include <limits>
+
+using namespace bitsmith;
+
+namespace {
+
+struct Quiet : Observer
+{
+    void on_event(const Event&) override { }
+};
+
+} // namespace
+
+class WeightCheckTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void stopsBeforeTheWorkBegins_data();
+    void stopsBeforeTheWorkBegins();
+};
+
+void WeightCheckTest::stopsBeforeTheWorkBegins_data()
+{
+    QTest::addColumn<float>("value");
+    QTest::newRow("NaN") << std::numeric_limits<float>::quiet_NaN();
+    QTest::newRow("infinite") << -std::numeric_limits<float>::infinity();
+}
+
+void WeightCheckTest::stopsBeforeTheWorkBegins()
+{
+    QFETCH(float, value);
+    const TinyCheckpoint tiny;
+    tiny.edit_tensors([value](TinyCheckpoint::Tensors& tensors) {
+        TinyCheckpoint::find(tensors, "model.layers.1.mlp.up_proj.weight")
+            .select(0, 3)
+            .fill_(value);
+        TinyCheckpoint::find(tensors, "model.norm.weight")[5] = value;
+    });
+    const TempFolder temp;
+    JobSpec spec;
+    spec.model.path = tiny.path();
+    spec.recipe.name = "rtn";
+    spec.recipe.iters = 0;
+    spec.recipe.nsamples = 0;
+    spec.exports.formats = {"auto_round"};
+    spec.exports.output = (temp / "out").string();
+    spec.runtime.run_dir = (temp / "run").string();
+    Quiet observer;
+    const Outcome outcome = run(spec, false, observer, {});
+    QCOMPARE(outcome.state, JobState::Failed);
+    QCOMPARE(outcome.error_code, ErrorCode::NumericFailure);
+    for (const char* words :
+        {"model.layers.1.mlp.up_proj.weight (64)", "model.norm.weight (1)", "tensors: 2"}) {
+        QVERIFY2(outcome.message.find(words) != std::string::npos, outcome.message.c_str());
+    }
+    QVERIFY(!std::filesystem::exists(temp / "run"));
+}
+
+BITSMITH_TEST(WeightCheckTest)
+#include "weight_check_test.moc"
