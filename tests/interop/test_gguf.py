@@ -179,6 +179,14 @@ def test_demo_q4_1(product, work):
     check_demo(product, work, "gguf:q4_1")
 
 
+def test_demo_q5_0(product, work):
+    check_demo(product, work, "gguf:q5_0")
+
+
+def test_demo_q5_1(product, work):
+    check_demo(product, work, "gguf:q5_1")
+
+
 def check_tiny(product, work, family, **changes):
     model = tiny_model(work / "model", family, **changes)
     (work / "values").mkdir()
@@ -212,5 +220,6 @@ def test_tiny_gemma3(product, work):
 
 if __name__ == "__main__":
     main([test_demo_f16, test_demo_bf16, test_demo_q8_0, test_demo_q4_0, test_demo_q4_1,
+          test_demo_q5_0, test_demo_q5_1,
           test_tiny_llama, test_tiny_qwen2, test_tiny_qwen3, test_tiny_gemma2, test_tiny_gemma3],
          needs=["gguf", "xllamacpp", "transformers"])

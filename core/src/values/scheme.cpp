@@ -38,6 +38,9 @@ constexpr std::array kGgufTypes = {
     GgufType{"q4_0", "4 bits, 32 weights per scale", 4, true, DataType::Int, 4.5},
     GgufType{
         "q4_1", "4 bits, scale and minimum per 32 weights", 4, false, DataType::IntFloatZero, 5.0},
+    GgufType{"q5_0", "5 bits, 32 weights per scale", 5, true, DataType::Int, 5.5},
+    GgufType{
+        "q5_1", "5 bits, scale and minimum per 32 weights", 5, false, DataType::IntFloatZero, 6.0},
     GgufType{"q8_0", "8 bits, 32 weights per scale", 8, true, DataType::Int, 8.5},
     GgufType{"bf16", "not quantized, bfloat16", 16, true, DataType::Float, 16},
     GgufType{"f16", "not quantized, half precision", 16, true, DataType::Float, 16},

@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <array>
+
 namespace bitsmith::exporting {
 
 namespace {
@@ -53,6 +55,40 @@ void encode_q4_1(const BlockInput& block, uint8_t* out)
     put_nibbles(out + 4, block.codes);
 }
 
+/// Fifth bit of the codes, element j at bit j of a little-endian word.
+void put_high_bits(uint8_t* out, const uint8_t* codes)
+{
+    uint32_t bits = 0;
+    for (int64_t j = 0; j < kBlock; ++j) {
+        bits |= static_cast<uint32_t>(codes[j] >> 4U) << static_cast<uint32_t>(j);
+    }
+    for (uint32_t i = 0; i < 4; ++i) {
+        out[i] = static_cast<uint8_t>(bits >> (8 * i));
+    }
+}
+
+void put_low_nibbles(uint8_t* out, const uint8_t* codes)
+{
+    for (int64_t j = 0; j < kHalf; ++j) {
+        out[j] = static_cast<uint8_t>((codes[j] & 15U) | ((codes[j + kHalf] & 15U) << 4U));
+    }
+}
+
+void encode_q5_0(const BlockInput& block, uint8_t* out)
+{
+    put_half(out, block.scale);
+    put_high_bits(out + 2, block.codes);
+    put_low_nibbles(out + 6, block.codes);
+}
+
+void encode_q5_1(const BlockInput& block, uint8_t* out)
+{
+    put_half(out, block.scale);
+    put_half(out + 2, block.minimum);
+    put_high_bits(out + 4, block.codes);
+    put_low_nibbles(out + 8, block.codes);
+}
+
 void encode_q8_0(const BlockInput& block, uint8_t* out)
 {
     put_half(out, block.scale);
@@ -61,22 +97,33 @@ void encode_q8_0(const BlockInput& block, uint8_t* out)
     }
 }
 
-using BlockEncoder = void (*)(const BlockInput&, uint8_t*);
-
-BlockEncoder encoder_of(GgufType type)
+/// A type whose codes are those of an affine scheme, so that it holds them exactly.
+struct AffineType
 {
-    switch (type) {
-    case GgufType::Q4_0:
-        return encode_q4_0;
-    case GgufType::Q4_1:
-        return encode_q4_1;
-    case GgufType::Q8_0:
-        return encode_q8_0;
-    default:
-        fail(ErrorCode::UnsupportedScheme, "codes cannot be written in this GGUF type",
-            {{"found", std::string(tensor::gguf_type(type).name)},
-                {"allowed", "Q4_0, Q4_1, Q8_0"}});
+    GgufType type;
+    int64_t bits;
+    bool has_minimum; ///< DataType::IntFloatZero; otherwise symmetric DataType::Int
+    void (*encode)(const BlockInput&, uint8_t*);
+};
+constexpr std::array kAffineTypes = {
+    AffineType{GgufType::Q4_0, 4, false, encode_q4_0},
+    AffineType{GgufType::Q4_1, 4, true, encode_q4_1},
+    AffineType{GgufType::Q5_0, 5, false, encode_q5_0},
+    AffineType{GgufType::Q5_1, 5, true, encode_q5_1},
+    AffineType{GgufType::Q8_0, 8, false, encode_q8_0},
+};
+
+const AffineType& affine_type(GgufType type)
+{
+    std::vector<std::string> names;
+    for (const AffineType& known : kAffineTypes) {
+        if (known.type == type) {
+            return known;
+        }
+        names.emplace_back(tensor::gguf_type(known.type).name);
     }
+    fail(ErrorCode::UnsupportedScheme, "codes cannot be written in this GGUF type",
+        {{"found", std::string(tensor::gguf_type(type).name)}, {"allowed", join(names, ", ")}});
 }
 
 /// [rows, groups] -> [rows, blocks]: a group of several blocks repeats its value, the last one may be
@@ -102,12 +149,12 @@ const uint16_t* half_bits(const at::Tensor& values)
     return reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::Half>());
 }
 
-void check_zero_points(const quant::QuantizedWeight& weight, GgufType type)
+void check_zero_points(const quant::QuantizedWeight& weight, const AffineType& type)
 {
-    const int64_t center = type == GgufType::Q4_0 ? 8 : kCenter8;
+    const int64_t center = int64_t{1} << (type.bits - 1);
     if (weight.zeros.scalar_type() != at::kByte || !weight.zeros.eq(center).all().item<bool>()) {
         fail(ErrorCode::UnsupportedScheme, "this GGUF type has no zero points",
-            {{"type", std::string(tensor::gguf_type(type).name)}});
+            {{"type", std::string(tensor::gguf_type(type.type).name)}});
     }
 }
 
@@ -144,35 +191,31 @@ std::optional<GgufType> gguf_type_of(const Scheme& scheme)
     if (!scheme.is_quantized() || scheme.act_bits < 16 || !whole_blocks) {
         return std::nullopt;
     }
-    if (scheme.data_type == DataType::Int && scheme.sym) {
-        if (scheme.bits == 4) {
-            return GgufType::Q4_0;
+    for (const AffineType& type : kAffineTypes) {
+        const bool same_kind = type.has_minimum ? scheme.data_type == DataType::IntFloatZero
+                                                : scheme.data_type == DataType::Int && scheme.sym;
+        if (same_kind && scheme.bits == type.bits) {
+            return type.type;
         }
-        if (scheme.bits == 8) {
-            return GgufType::Q8_0;
-        }
-    }
-    if (scheme.data_type == DataType::IntFloatZero && scheme.bits == 4) {
-        return GgufType::Q4_1;
     }
     return std::nullopt;
 }
 
 at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, GgufType type)
 {
-    const BlockEncoder encode = encoder_of(type);
+    const AffineType& affine = affine_type(type);
     const int64_t rows = weight.rows(), columns = weight.columns();
     if (columns % kBlock != 0) {
         fail(ErrorCode::ShapeMismatch, "rows do not hold whole GGUF blocks",
             {{"found", std::to_string(columns)}, {"allowed", "multiples of 32"}});
     }
     const int64_t blocks = columns / kBlock;
-    if (type != GgufType::Q4_1) {
-        check_zero_points(weight, type);
+    if (!affine.has_minimum) {
+        check_zero_points(weight, affine);
     }
     const at::Tensor codes = weight.codes.to(at::kCPU).contiguous();
     const at::Tensor scales = per_block(weight.scales, weight);
-    const at::Tensor minima = type == GgufType::Q4_1 ? per_block(weight.zeros, weight) : scales;
+    const at::Tensor minima = affine.has_minimum ? per_block(weight.zeros, weight) : scales;
     const int64_t block_bytes = tensor::gguf_type(type).bytes;
     at::Tensor out = at::empty({rows, blocks * block_bytes}, at::kByte);
     const uint8_t* code = codes.const_data_ptr<uint8_t>();
@@ -181,7 +224,7 @@ at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, GgufType type
     auto* bytes = out.mutable_data_ptr<uint8_t>();
     at::parallel_for(0, rows * blocks, 4096, [&](int64_t begin, int64_t end) {
         for (int64_t b = begin; b < end; ++b) {
-            encode({code + b * kBlock, scale[b], minimum[b]}, bytes + b * block_bytes);
+            affine.encode({code + b * kBlock, scale[b], minimum[b]}, bytes + b * block_bytes);
         }
     });
     return out;

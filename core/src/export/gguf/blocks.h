@@ -12,8 +12,8 @@
 
 namespace bitsmith::exporting {
 
-/// The type that holds a scheme's values exactly: symmetric 4 bits -> Q4_0, 8 bits -> Q8_0, 4 bits
-/// with a floating point minimum -> Q4_1, each with groups that are whole blocks of 32 columns (a
+/// The type that holds a scheme's values exactly: symmetric 4, 5, 8 bits -> Q4_0, Q5_0, Q8_0; 4, 5
+/// bits with a floating point minimum -> Q4_1, Q5_1; each with groups that are whole blocks of 32 columns (a
 /// larger group repeats its scale). Empty for every other scheme.
 std::optional<tensor::GgufType> gguf_type_of(const Scheme& scheme);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Format `gguf`: one file with weights, tokenizer and template for llama.cpp, Ollama and LM Studio,
-// in types F32, F16, BF16, Q8_0, Q4_0 and Q4_1. Source: formats.md 6.
+// in types F32, F16, BF16, Q8_0, Q5_0, Q5_1, Q4_0 and Q4_1. Source: formats.md 6.
 #pragma once
 
 #include "export/exporter.h"

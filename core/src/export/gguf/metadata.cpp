@@ -229,6 +229,10 @@ uint32_t gguf_file_type(tensor::GgufType type)
         return 3;
     case GgufType::Q8_0:
         return 7;
+    case GgufType::Q5_0:
+        return 8;
+    case GgufType::Q5_1:
+        return 9;
     case GgufType::BF16:
         return 32;
     default:

@@ -5,6 +5,7 @@
 #include "source/hf_weights.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
+#include "support/scheme_of.h"
 #include "support/temp_folder.h"
 #include "support/test_main.h"
 
@@ -37,15 +38,6 @@ private Q_SLOTS:
 };
 
 namespace {
-
-Scheme scheme_of(int64_t bits, int64_t group, bool sym = true)
-{
-    Scheme scheme;
-    scheme.bits = bits;
-    scheme.group_size = group;
-    scheme.sym = sym;
-    return scheme;
-}
 
 struct Written
 {

@@ -6,6 +6,7 @@
 #include "source/gguf_rope.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
+#include "support/scheme_of.h"
 #include "support/test_main.h"
 
 #include <ATen/ATen.h>
@@ -48,16 +49,6 @@ at::Tensor decoded(const at::Tensor& bytes, GgufType type, std::vector<int64_t> 
         shape);
 }
 
-Scheme scheme_of(int64_t bits, int64_t group, bool sym = true, DataType type = DataType::Int)
-{
-    Scheme scheme;
-    scheme.bits = bits;
-    scheme.group_size = group;
-    scheme.sym = sym;
-    scheme.data_type = type;
-    return scheme;
-}
-
 } // namespace
 
 // formats.md appendix C.
@@ -95,6 +86,9 @@ void GgufEncodingTest::decodesToTheCodecsValuesBitForBit_data()
     QTest::newRow("Q4_0, one group per row") << scheme_of(4, kGroupPerRow) << GgufType::Q4_0;
     QTest::newRow("Q8_0") << scheme_of(8, 32) << GgufType::Q8_0;
     QTest::newRow("Q4_1") << scheme_of(4, 32, false, DataType::IntFloatZero) << GgufType::Q4_1;
+    QTest::newRow("Q5_0") << scheme_of(5, 32) << GgufType::Q5_0;
+    QTest::newRow("Q5_0, group of 64") << scheme_of(5, 64) << GgufType::Q5_0;
+    QTest::newRow("Q5_1") << scheme_of(5, 32, false, DataType::IntFloatZero) << GgufType::Q5_1;
 }
 
 void GgufEncodingTest::decodesToTheCodecsValuesBitForBit()

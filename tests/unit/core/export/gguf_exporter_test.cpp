@@ -82,7 +82,7 @@ void GgufExporterTest::readsBackAsTheSameModel_data()
     QTest::addColumn<std::string>("model");
     QTest::addColumn<std::string>("type");
     for (const char* model : {"llama", "qwen2", "qwen3", "gemma3_text"}) {
-        for (const char* type : {"q4_0", "q4_1", "q8_0"}) {
+        for (const char* type : {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}) {
             QTest::addRow("%s %s", model, type) << std::string(model) << std::string(type);
         }
     }

@@ -2,6 +2,7 @@
 #include "source/auto_round_source.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
+#include "support/scheme_of.h"
 #include "support/test_main.h"
 #include "tensor/bit_pack.h"
 
@@ -31,15 +32,6 @@ private Q_SLOTS:
 namespace {
 
 constexpr int64_t kRows = 64, kColumns = 96;
-
-Scheme scheme_of(int64_t bits, int64_t group, bool sym)
-{
-    Scheme scheme;
-    scheme.bits = bits;
-    scheme.group_size = group;
-    scheme.sym = sym;
-    return scheme;
-}
 
 void add_packed(test::MemoryTensors& tensors, const std::string& name,
     const quant::QuantizedWeight& weight, ZeroOffset offset)

@@ -121,6 +121,8 @@ void SchemeTest::countsScalesAndZeroPoints_data()
     QTest::newRow("one group per row") << "W4A16G-1" << 4.0 + 20.0 / 576;
     QTest::newRow("Q4_0") << "gguf:q4_0" << 4.5;
     QTest::newRow("Q4_1") << "gguf:q4_1" << 5.0;
+    QTest::newRow("Q5_0") << "gguf:q5_0" << 5.5;
+    QTest::newRow("Q5_1") << "gguf:q5_1" << 6.0;
     QTest::newRow("Q8_0") << "gguf:q8_0" << 8.5;
     QTest::newRow("kept") << "BF16" << 16.0;
 }
