@@ -36,7 +36,10 @@ constexpr std::array kTitles = {
     BITSMITH_FIELD("minmax_lr", "Range learning rate"),
     BITSMITH_FIELD("enable_minmax_tuning", "Tune ranges"),
     BITSMITH_FIELD("enable_quanted_input", "Quantized input"),
+    BITSMITH_FIELD("start", "Start from"),
+    BITSMITH_FIELD("objective", "Loss"),
     BITSMITH_FIELD("selection", "State to keep"),
+    BITSMITH_FIELD("touch_up", "Touch up at the end"),
     BITSMITH_FIELD("dynamic_max_gap", "Stop early after"),
     BITSMITH_FIELD("bits", "Bits"),
     BITSMITH_FIELD("group_size", "Group size"),
@@ -53,6 +56,14 @@ constexpr std::array kTitles = {
 };
 
 constexpr std::array kChoices = {
+    BITSMITH_FIELD("start.minmax", "Range of each group"),
+    BITSMITH_FIELD("start.search", "Searched range"),
+    BITSMITH_FIELD("start.compensated", "Compensated rounding"),
+    BITSMITH_FIELD("objective.mse", "Mean square"),
+    BITSMITH_FIELD("objective.inverse-norm", "Positions weighted by 1/|output|²"),
+    BITSMITH_FIELD("touch_up.auto", "For 3 bits and fewer"),
+    BITSMITH_FIELD("touch_up.on", "On"),
+    BITSMITH_FIELD("touch_up.off", "Off"),
     BITSMITH_FIELD("selection.last", "Last step"),
     BITSMITH_FIELD("selection.holdout", "Best on held-out samples"),
     BITSMITH_FIELD("selection.minibatch", "Best mini-batch"),

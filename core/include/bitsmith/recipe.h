@@ -23,6 +23,44 @@ struct EnumNames<Selection>
     static constexpr std::array<std::string_view, 3> names = {"last", "holdout", "minibatch"};
 };
 
+/// Where tuning starts, and where it ends without steps.
+enum class Start
+{
+    MinMax, ///< the range of each group (the reference's behaviour)
+    Search, ///< the range with the smallest error, input channels weighted by what they carry
+    Compensated, ///< searched ranges, codes by compensated rounding (GPTQ); only without steps
+};
+template <>
+struct EnumNames<Start>
+{
+    static constexpr std::array<std::string_view, 3> names = {"minmax", "search", "compensated"};
+};
+
+/// How much each position counts in the loss of a block.
+enum class Objective
+{
+    Mse, ///< all alike (the reference's behaviour)
+    InverseNorm, ///< by 1 / |output|² of the original block
+};
+template <>
+struct EnumNames<Objective>
+{
+    static constexpr std::array<std::string_view, 2> names = {"mse", "inverse-norm"};
+};
+
+/// Whether the scales of all layers are tuned together at the end, on the output of the whole model.
+enum class TouchUpMode
+{
+    Auto, ///< after tuning, for models of which most layers have 3 bits or fewer
+    On,
+    Off, ///< the reference's behaviour
+};
+template <>
+struct EnumNames<TouchUpMode>
+{
+    static constexpr std::array<std::string_view, 3> names = {"auto", "on", "off"};
+};
+
 /// Settings of the tuner. Source: algorithm.md 1.10-1.12 and 2.
 struct Recipe
 {
@@ -37,7 +75,10 @@ struct Recipe
     std::optional<double> minmax_lr; ///< automatic when empty: lr
     bool enable_minmax_tuning = true;
     bool enable_quanted_input = true;
+    Start start = Start::Search;
+    Objective objective = Objective::InverseNorm;
     Selection selection = Selection::Holdout;
+    TouchUpMode touch_up = TouchUpMode::Auto;
     int64_t dynamic_max_gap = -1; ///< steps without gain before a block stops early; -1 never
 
     /// Samples in auto-round's order, and its derivative at the ends of the range (--reference-mode).
@@ -62,8 +103,14 @@ void visit_fields(Visitor& v, Self& r)
     v("enable_minmax_tuning", r.enable_minmax_tuning, any_value(), "tune the range of each group");
     v("enable_quanted_input", r.enable_quanted_input, any_value(),
         "feed each block the outputs of the quantized blocks before it");
+    v("start", r.start, any_value(),
+        "where tuning starts: range of each group, searched range, or compensated rounding");
+    v("objective", r.objective, any_value(),
+        "loss of a block: plain mean square, or positions weighted by 1 / |output|^2");
     v("selection", r.selection, any_value(),
         "state to keep: last step, best on held-out samples, or best mini-batch");
+    v("touch_up", r.touch_up, any_value(),
+        "tune all scales together at the end; auto: for 3 bits and fewer");
     v("dynamic_max_gap", r.dynamic_max_gap, range(-1, 100000, "steps"),
         "stop a block after this many steps without gain; -1: never");
     v("mimic_reference", r.mimic_reference, any_value(),

@@ -96,6 +96,28 @@ void no_samples(const Subject& s, Issues& found)
     }
 }
 
+void compensated_start(const Subject& s, Issues& found)
+{
+    const Recipe& r = s.spec.recipe;
+    if (r.start != Start::Compensated) {
+        return;
+    }
+    if (r.iters > 0) {
+        found.push_back(finding("recipe.iters",
+            "Compensated rounding leaves nothing to tune; set the steps to 0, or start from "
+            "searched ranges.",
+            "0"));
+    }
+    if (r.nsamples == 0) {
+        found.push_back(
+            finding("recipe.nsamples", "Compensated rounding needs calibration samples.", "128"));
+    }
+    if (s.scheme && s.scheme->is_quantized() && s.scheme->group_size == kGroupPerTensor) {
+        found.push_back(finding("recipe.start",
+            "Compensated rounding needs a scale per group or row, not per tensor.", "search"));
+    }
+}
+
 void samples_left_after_holdout(const Subject& s, Issues& found)
 {
     const auto asked = static_cast<double>(s.spec.recipe.nsamples);
@@ -240,6 +262,7 @@ constexpr Rule kRules[] = {
     {"V01", Severity::Error, no_model},
     {"V28", Severity::Error, out_of_range},
     {"V15", Severity::Error, no_samples},
+    {"V37", Severity::Error, compensated_start},
     {"V32", Severity::Error, unknown_metric},
     {"V33", Severity::Error, nothing_to_measure_on},
     {"V34", Severity::Error, unknown_device},

@@ -43,7 +43,8 @@ TunedValues rows_of(const TunedValues& tuned, int64_t first, int64_t count)
     const auto part = [&](const at::Tensor& all) {
         return all.defined() ? all.narrow(0, first, count) : all;
     };
-    return {part(tuned.v), part(tuned.min_scale), part(tuned.max_scale)};
+    return {part(tuned.v), part(tuned.min_scale), part(tuned.max_scale),
+        {part(tuned.range.min), part(tuned.range.max)}};
 }
 
 struct Grouped
@@ -57,8 +58,8 @@ Grouped quantize_groups(const at::Tensor& weight, const Scheme& scheme, const Tu
 {
     const GroupLayout layout(scheme, weight.size(0), weight.size(1));
     const at::Tensor grouped = layout.split(weight);
-    AffineParameters parameters =
-        affine_parameters(group_range(grouped), scheme, tuned.min_scale, tuned.max_scale);
+    const GroupRange range = tuned.range.min.defined() ? tuned.range : group_range(grouped);
+    AffineParameters parameters = affine_parameters(range, scheme, tuned);
     at::Tensor codes = affine_codes(grouped, parameters, tuned.v, scheme.bits);
     return {layout, std::move(parameters), std::move(codes)};
 }
@@ -74,7 +75,8 @@ void check_shapes(const at::Tensor& weight, const Scheme& scheme, const TunedVal
 {
     BITSMITH_ASSERT(weight.dim() == 2 && weight.is_floating_point());
     const GroupLayout layout(scheme, weight.size(0), weight.size(1));
-    for (const at::Tensor* factor : {&tuned.min_scale, &tuned.max_scale}) {
+    for (const at::Tensor* factor :
+        {&tuned.min_scale, &tuned.max_scale, &tuned.range.min, &tuned.range.max}) {
         BITSMITH_ASSERT(!factor->defined()
             || factor->sizes() == at::IntArrayRef({layout.group_rows, layout.groups}));
     }
@@ -92,12 +94,14 @@ Affine affine_kind(const Scheme& scheme)
     return scheme.sym ? Affine::Symmetric : Affine::Asymmetric;
 }
 
-AffineParameters affine_parameters(const GroupRange& range, const Scheme& scheme,
-    const at::Tensor& min_scale, const at::Tensor& max_scale)
+AffineParameters affine_parameters(
+    const GroupRange& range, const Scheme& scheme, const TunedValues& tuned)
 {
-    const at::Tensor low = min_scale.defined() ? range.min * clamp_ste(min_scale, 0, 1) : range.min;
-    const at::Tensor high =
-        max_scale.defined() ? range.max * clamp_ste(max_scale, 0, 1) : range.max;
+    const auto factored = [&tuned](const at::Tensor& end, const at::Tensor& factor) {
+        return factor.defined() ? end * clamp_ste(factor, 0, tuned.largest_factor()) : end;
+    };
+    const at::Tensor low = factored(range.min, tuned.min_scale);
+    const at::Tensor high = factored(range.max, tuned.max_scale);
     const Affine kind = affine_kind(scheme);
     if (kind == Affine::Symmetric) {
         return symmetric(low, high, scheme.bits);

@@ -24,10 +24,10 @@ struct AffineParameters
     at::Tensor minimum; ///< exactly representable in fp16; undefined for the other kinds
 };
 
-/// Differentiable in the factors (undefined: 1) by straight-through rounding. Factors
-/// [group_rows, groups].
-AffineParameters affine_parameters(const GroupRange& range, const Scheme& scheme,
-    const at::Tensor& min_scale, const at::Tensor& max_scale);
+/// `range` under the factors of `tuned` (undefined: 1). Differentiable in the factors by
+/// straight-through rounding.
+AffineParameters affine_parameters(
+    const GroupRange& range, const Scheme& scheme, const TunedValues& tuned);
 
 /// Codes as floating point numbers [group_rows, groups, width], clamped to [0, 2^bits - 1].
 /// Differentiable; `v` (undefined: 0) of the same shape.

@@ -4,6 +4,8 @@
 // points are rounded to the type they are stored in before use.
 #pragma once
 
+#include "quant/group_layout.h"
+
 #include <bitsmith/scheme.h>
 
 #include <ATen/core/Tensor.h>
@@ -33,8 +35,13 @@ struct QuantizedWeight
 struct TunedValues
 {
     at::Tensor v; ///< fp32 [rows, groups, group] padded; rounding offset, in units of a code
-    at::Tensor min_scale; ///< fp32 [rows, groups], clamped to [0, 1] at use
+    at::Tensor min_scale; ///< fp32 [rows, groups], clamped to [0, largest_factor()] at use
     at::Tensor max_scale; ///< fp32 [rows, groups]
+    /// What the factors apply to; undefined: the range of the weights in a group, which can only
+    /// shrink. A searched range (quant/range_search.h) may grow again.
+    GroupRange range;
+
+    double largest_factor() const { return range.min.defined() ? 2.0 : 1.0; }
 };
 
 class Codec

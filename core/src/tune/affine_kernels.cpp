@@ -4,34 +4,19 @@
 // once per instruction set, chosen at run time, because the build targets the x86-64 baseline.
 #include "tune/affine_kernels.h"
 
+#include "base/simd.h"
+
 #include <c10/util/Half.h>
 
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
 
-#if defined(__GNUC__)
-#define BITSMITH_INLINE inline __attribute__((always_inline))
-#else
-#define BITSMITH_INLINE inline
-#endif
-
 namespace bitsmith::tune {
 
 namespace {
 
 using quant::Affine;
-
-/// Adding and subtracting 1.5 · 2^(mantissa bits) rounds to the nearest even integer in every
-/// instruction set; right for the small numbers it is used on, which are clamped first.
-template <class T>
-constexpr T kRounder = std::is_same_v<T, float> ? T(12582912.0) : T(6755399441055744.0);
-
-template <class T>
-BITSMITH_INLINE T rounded(T x)
-{
-    return (x + kRounder<T>)-kRounder<T>;
-}
 
 template <class T>
 T to_half_and_back(T x)
@@ -104,13 +89,6 @@ BITSMITH_INLINE Codes<T> codes_of(const AffineArrays<T>& a, int64_t group)
 }
 
 template <class T>
-BITSMITH_INLINE T clamped(T x, T low, T high)
-{
-    const T raised = x < low ? low : x;
-    return raised > high ? high : raised;
-}
-
-template <class T>
 BITSMITH_INLINE void quantize_group(const AffineArrays<T>& a, int64_t row, int64_t index)
 {
     const int64_t group = row * a.groups + index;
@@ -123,7 +101,7 @@ BITSMITH_INLINE void quantize_group(const AffineArrays<T>& a, int64_t row, int64
     const Codes<T> codes = codes_of(a, group);
     for (int64_t j = 0; j < count; ++j) {
         const T step = (w[j] - codes.minimum) / scale + v[j];
-        out[j] = rounded(clamped(step, codes.first, codes.last)) * scale + codes.minimum;
+        out[j] = round_small(clamped(step, codes.first, codes.last)) * scale + codes.minimum;
     }
 }
 
@@ -156,7 +134,7 @@ BITSMITH_INLINE GroupSums<T> step_group(
         const T g = gradient[j];
         const T steps = (w[j] - codes.minimum) / scale;
         // One code of slack on both sides keeps "outside" visible after rounding.
-        const T near = rounded(clamped(steps + v[j], codes.first - 1, codes.last + 1));
+        const T near = round_small(clamped(steps + v[j], codes.first - 1, codes.last + 1));
         const bool inside = near >= lowest && near <= highest;
         const T code = clamped(near, codes.first, codes.last);
         scale_sum += g * (code - (inside ? steps : T(0)));
@@ -168,10 +146,10 @@ BITSMITH_INLINE GroupSums<T> step_group(
 }
 
 template <class T>
-BITSMITH_INLINE T moved(T factor, T gradient, T lr)
+BITSMITH_INLINE T moved(T factor, T gradient, T lr, T largest)
 {
     const T step = gradient > 0 ? lr : (gradient < 0 ? -lr : T(0));
-    return clamped(factor - step, T(0), T(1));
+    return clamped(factor - step, T(0), largest);
 }
 
 /// Gradients of the factors, algorithm.md 1.20.
@@ -196,8 +174,8 @@ void step_factors(const AffineArrays<T>& a, int64_t group, const GroupSums<T>& s
         max_gradient = slope * a.range_max[group];
         min_gradient = (sums.clamped - slope) * a.range_min[group];
     }
-    a.min_scale[group] = moved(a.min_scale[group], min_gradient, lr);
-    a.max_scale[group] = moved(a.max_scale[group], max_gradient, lr);
+    a.min_scale[group] = moved(a.min_scale[group], min_gradient, lr, a.largest_factor);
+    a.max_scale[group] = moved(a.max_scale[group], max_gradient, lr, a.largest_factor);
 }
 
 template <class T>
@@ -225,46 +203,27 @@ BITSMITH_INLINE void step_body(
     }
 }
 
-#if defined(__GNUC__) && defined(__x86_64__)
-#define BITSMITH_KERNELS(name, isa)                                                                \
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+#define BITSMITH_KERNELS(name, target)                                                             \
     template <class T>                                                                             \
-    __attribute__((target(isa))) void quantize_##name(                                             \
-        const AffineArrays<T>& a, int64_t first, int64_t last)                                     \
+    target void quantize_##name(const AffineArrays<T>& a, int64_t first, int64_t last)             \
     {                                                                                              \
         quantize_body(a, first, last);                                                             \
     }                                                                                              \
     template <class T>                                                                             \
-    __attribute__((target(isa))) void step_##name(                                                 \
+    target void step_##name(                                                                       \
         const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)          \
     {                                                                                              \
         step_body(a, first, last, rates);                                                          \
     }
-BITSMITH_KERNELS(avx512, "avx512f,avx512bw,avx512dq,avx512vl,fma")
-BITSMITH_KERNELS(avx2, "avx2,fma")
-
-enum class Isa
-{
-    Baseline,
-    Avx2,
-    Avx512
-};
-
-Isa detect_isa()
-{
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        return Isa::Avx512;
-    }
-    return __builtin_cpu_supports("avx2") ? Isa::Avx2 : Isa::Baseline;
-}
-
-const Isa kIsa = detect_isa();
+BITSMITH_KERNELS(avx512, BITSMITH_AVX512)
+BITSMITH_KERNELS(avx2, BITSMITH_AVX2)
 #endif
 
 template <class T>
 void quantize_any(const AffineArrays<T>& a, int64_t first, int64_t last)
 {
-#if defined(__GNUC__) && defined(__x86_64__)
+#ifdef BITSMITH_HAS_ISA_VERSIONS
     if (kIsa == Isa::Avx512) {
         return quantize_avx512(a, first, last);
     }
@@ -278,7 +237,7 @@ void quantize_any(const AffineArrays<T>& a, int64_t first, int64_t last)
 template <class T>
 void step_any(const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)
 {
-#if defined(__GNUC__) && defined(__x86_64__)
+#ifdef BITSMITH_HAS_ISA_VERSIONS
     if (kIsa == Isa::Avx512) {
         return step_avx512(a, first, last, rates);
     }

@@ -24,8 +24,9 @@ struct AffineArrays
     const T* range_min; ///< [rows, groups]
     const T* range_max; ///< [rows, groups]
     T* v; ///< [rows, groups, width]
-    T* min_scale; ///< [rows, groups], in [0, 1]
-    T* max_scale; ///< [rows, groups], in [0, 1]
+    T* min_scale; ///< [rows, groups], in [0, largest_factor]
+    T* max_scale; ///< [rows, groups], in [0, largest_factor]
+    T largest_factor; ///< see quant::TunedValues
     T* scale; ///< [rows, groups], written by the first pass
     T* offset; ///< [rows, groups], written by the first pass: zero point or minimum
     T* values; ///< [rows, columns], written by the first pass

@@ -32,8 +32,8 @@ AffineArrays<T> arrays_of(AffineState& s)
         s.layout.width, s.weight.const_data_ptr<T>(), s.range.min.const_data_ptr<T>(),
         s.range.max.const_data_ptr<T>(), s.tuned.v.mutable_data_ptr<T>(),
         s.tuned.min_scale.mutable_data_ptr<T>(), s.tuned.max_scale.mutable_data_ptr<T>(),
-        s.scale.mutable_data_ptr<T>(), s.offset.mutable_data_ptr<T>(),
-        s.values.mutable_data_ptr<T>(),
+        static_cast<T>(s.tuned.largest_factor()), s.scale.mutable_data_ptr<T>(),
+        s.offset.mutable_data_ptr<T>(), s.values.mutable_data_ptr<T>(),
         s.gradient.defined() ? s.gradient.const_data_ptr<T>() : nullptr};
 }
 
@@ -80,15 +80,18 @@ at::Tensor raised_scales(const AffineState& s)
 
 } // namespace
 
-AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_)
+AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant::GroupRange& start)
     : scheme(scheme_)
     , layout(scheme_, weight_.size(0), weight_.size(1))
     , weight(std::move(weight_))
 {
     BITSMITH_ASSERT(weight.is_contiguous()
         && (weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble));
-    range = quant::group_range(layout.split(weight));
     const at::TensorOptions options = weight.options();
+    if (start.min.defined()) {
+        tuned.range = {start.min.to(options), start.max.to(options)};
+    }
+    range = start.min.defined() ? tuned.range : quant::group_range(layout.split(weight));
     tuned.v = at::zeros({layout.group_rows, layout.groups, layout.width}, options);
     tuned.min_scale = at::ones({layout.group_rows, layout.groups}, options);
     tuned.max_scale = at::ones({layout.group_rows, layout.groups}, options);
@@ -126,8 +129,8 @@ void step_(AffineState& state, const StepSizes& sizes)
 
 void quantize_by_expressions_(AffineState& state)
 {
-    const quant::AffineParameters parameters = quant::affine_parameters(
-        state.range, state.scheme, state.tuned.min_scale, state.tuned.max_scale);
+    const quant::AffineParameters parameters =
+        quant::affine_parameters(state.range, state.scheme, state.tuned);
     const at::Tensor codes = quant::affine_codes(
         state.layout.split(state.weight), parameters, state.tuned.v, state.scheme.bits);
     state.scale = parameters.scale;
@@ -164,8 +167,9 @@ void step_by_expressions_(AffineState& state, const StepSizes& sizes)
     const FactorGradients factors = quant::affine_kind(state.scheme) == Affine::Symmetric
         ? symmetric_gradients(state, scale_sum, raised)
         : range_gradients(state, scale_sum, clamped_sum, raised);
-    state.tuned.min_scale.sub_(factors.min.sign(), sizes.range).clamp_(0, 1);
-    state.tuned.max_scale.sub_(factors.max.sign(), sizes.range).clamp_(0, 1);
+    const double largest = state.tuned.largest_factor();
+    state.tuned.min_scale.sub_(factors.min.sign(), sizes.range).clamp_(0, largest);
+    state.tuned.max_scale.sub_(factors.max.sign(), sizes.range).clamp_(0, largest);
 }
 
 } // namespace bitsmith::tune

@@ -13,13 +13,14 @@ namespace bitsmith::tune {
 /// type, fp32 or (tests) fp64.
 struct AffineState
 {
-    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1.
-    AffineState(at::Tensor weight, const Scheme& scheme);
+    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1, ranges at
+    /// `start` or, where that is undefined, at those of the weight.
+    AffineState(at::Tensor weight, const Scheme& scheme, const quant::GroupRange& start = {});
 
     Scheme scheme;
     quant::GroupLayout layout;
     at::Tensor weight; ///< [rows, columns]
-    quant::GroupRange range; ///< [group_rows, groups], of the weight, constant
+    quant::GroupRange range; ///< [group_rows, groups] that the factors apply to, constant
     quant::TunedValues tuned; ///< v [group_rows, groups, width], factors [group_rows, groups]
     at::Tensor scale; ///< [group_rows, groups], of the last quantize_
     at::Tensor offset; ///< [group_rows, groups], of the last quantize_: zero point or minimum

@@ -2,7 +2,10 @@
 #include "tune/block_tuner.h"
 
 #include "base/timing.h"
+#include "tune/compensation.h"
+#include "tune/input_importance.h"
 #include "tune/layer_errors.h"
+#include "tune/position_weights.h"
 #include "tune/rtn.h"
 #include "tune/squared_error.h"
 #include "tune/tuning_loop.h"
@@ -15,7 +18,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <numeric>
+#include <utility>
 
 namespace bitsmith::tune {
 
@@ -47,10 +50,15 @@ public:
 private:
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
+    void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
     void finish_layers(const std::vector<PlannedLinear>& layers);
+    void measure_rounding(const std::vector<PlannedLinear>& layers);
     void compute_quantized(const std::vector<PlannedLinear>& layers);
     void summarize();
+    /// Samples on which the losses of the summary are taken.
+    at::Tensor judged_samples() const;
+    at::Tensor chain_rows(const at::Tensor& samples) const;
     double loss_on(const at::Tensor& samples, const at::Tensor& outputs) const;
 
     RunContext& context_;
@@ -61,6 +69,8 @@ private:
     const at::Tensor chain_; // what the quantized block sees
     int64_t micro_batch_;
     c10::Device device_ = c10::kCPU;
+    at::Tensor position_weights_; // or undefined
+    std::vector<quant::GroupRange> starts_; // of the layers
     std::vector<std::unique_ptr<FusedWeight>> weights_;
     std::vector<at::Tensor> originals_; // as long as the errors of outputs are wanted
     TuningOutcome outcome_;
@@ -82,8 +92,40 @@ at::Tensor BlockTuner::advance(const at::Tensor& chain, bool in_place)
 
 void BlockTuner::compute_reference()
 {
-    const bool is_shared = chain_.is_alias_of(inputs_.reference);
-    result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_shared);
+    // Compensation needs the inputs again.
+    const bool is_used =
+        chain_.is_alias_of(inputs_.reference) || recipe_.start == Start::Compensated;
+    result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_used);
+    position_weights_ =
+        position_weights(result_.reference_outputs, inputs_.mask, recipe_.objective);
+}
+
+/// The original block on what the quantized one will see: which input channels of its layers carry
+/// much.
+void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
+{
+    std::vector<InputImportanceHook> importances(layers.size());
+    if (recipe_.start == Start::Search) {
+        const at::NoGradGuard no_grad;
+        std::deque<model::LinearHookScope> hooks;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            hooks.emplace_back(*layers[i].linear, importances[i]);
+        }
+        for (int64_t first = 0; first < chain_.size(0); first += micro_batch_) {
+            context_.checkpoint();
+            const int64_t count = std::min(micro_batch_, chain_.size(0) - first);
+            for (InputImportanceHook& importance : importances) {
+                importance.set_token_weights(position_weights_.defined()
+                        ? position_weights_.narrow(0, first, count)
+                        : at::Tensor());
+            }
+            block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
+        }
+    }
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        context_.checkpoint();
+        starts_.push_back(start_range(layers[i], recipe_, importances[i].importance()));
+    }
 }
 
 void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
@@ -92,7 +134,8 @@ void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
     TuningTask task;
     task.block = block_.index;
     for (const PlannedLinear& layer : layers) {
-        weights_.push_back(std::make_unique<FusedWeight>(*layer.linear, layer.planned->scheme));
+        weights_.push_back(std::make_unique<FusedWeight>(
+            *layer.linear, layer.planned->scheme, starts_[weights_.size()]));
         hooks.emplace_back(*layer.linear, *weights_.back());
         task.weights.push_back(weights_.back().get());
     }
@@ -102,7 +145,7 @@ void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
         return all.index_select(0, samples.to(all.device())).to(device_);
     };
     task.inputs = chain_;
-    task.mask = inputs_.mask;
+    task.position_weights = position_weights_;
     task.holdout = inputs_.holdout;
     task.micro_batch = micro_batch_;
     task.global_batch = micro_batch_ * std::max<int64_t>(1, recipe_.gradient_accumulate_steps);
@@ -116,7 +159,7 @@ void BlockTuner::finish_layers(const std::vector<PlannedLinear>& layers)
         context_.checkpoint();
         originals_.push_back(layers[i].linear->weight);
         if (weights_.empty()) {
-            result_.layers.push_back(round_layer(layers[i]));
+            result_.layers.push_back(round_layer(layers[i], starts_[i]));
         } else {
             result_.layers.push_back(
                 finish_layer(layers[i], originals_.back(), weights_[i]->tuned().freeze()));
@@ -147,16 +190,54 @@ void BlockTuner::compute_quantized(const std::vector<PlannedLinear>& layers)
         : result_.reference_outputs;
 }
 
+at::Tensor BlockTuner::judged_samples() const
+{
+    if (!outcome_.first_batch.empty()) {
+        return at::tensor(outcome_.first_batch, at::kLong);
+    }
+    const int64_t tuning = std::max<int64_t>(inputs_.reference.size(0) - inputs_.holdout, 1);
+    return at::arange(std::min(micro_batch_, tuning), at::kLong);
+}
+
+at::Tensor BlockTuner::chain_rows(const at::Tensor& samples) const
+{
+    return chain_.index_select(0, samples.to(chain_.device())).to(device_);
+}
+
 double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs) const
 {
-    const at::Tensor target =
-        result_.reference_outputs.index_select(0, samples.to(result_.reference_outputs.device()));
-    const at::Tensor mask = inputs_.mask.defined()
-        ? inputs_.mask.index_select(0, samples.to(inputs_.mask.device()))
-        : at::Tensor();
+    const auto rows = [&](const at::Tensor& all) {
+        return all.index_select(0, samples.to(all.device()));
+    };
+    const at::Tensor target = rows(result_.reference_outputs);
+    const at::Tensor weights = position_weights_.defined() ? rows(position_weights_) : at::Tensor();
     const double elements =
-        mask.defined() ? counted_elements(mask, target.size(-1)) : target.numel();
-    return SquaredError(outputs, target, mask).sum / std::max(elements, 1.0);
+        weights.defined() ? counted_elements(weights, target.size(-1)) : target.numel();
+    return SquaredError(outputs, target, weights).sum / std::max(elements, 1.0);
+}
+
+/// The block with plainly rounded layers, as the figure to compare with. Where tuning starts from
+/// there its first loss is the same.
+void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
+{
+    if (recipe_.start == Start::MinMax && !outcome_.first_batch.empty()) {
+        result_.summary.loss_rtn = outcome_.loss_start;
+        return;
+    }
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> kept;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        model::Linear& linear = *layers[i].linear;
+        const Scheme& scheme = layers[i].planned->scheme;
+        const at::Tensor rounded =
+            quant::codec_for(scheme).fake_quantize(originals_[i].to(at::kFloat), scheme, {});
+        kept.push_back(std::exchange(linear.weight, rounded.to(linear.weight.scalar_type())));
+    }
+    const at::Tensor samples = judged_samples();
+    result_.summary.loss_rtn = loss_on(samples, block_.forward(chain_rows(samples), shared_));
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        layers[i].linear->weight = kept[i];
+    }
 }
 
 void BlockTuner::summarize()
@@ -165,28 +246,18 @@ void BlockTuner::summarize()
     summary.block = block_.index;
     summary.iterations = outcome_.iterations;
     summary.best_iteration = outcome_.best_iteration;
-    const int64_t tuning = inputs_.reference.size(0) - inputs_.holdout;
-    at::Tensor samples =
-        at::arange(std::min(micro_batch_, std::max<int64_t>(tuning, 1)), at::kLong);
-    if (!outcome_.first_batch.empty()) {
-        samples = at::tensor(outcome_.first_batch, at::kLong);
-    }
-    const auto rows = [&](const at::Tensor& all) {
-        return all.index_select(0, samples.to(all.device()));
-    };
     const at::NoGradGuard no_grad;
+    const at::Tensor samples = judged_samples();
     const at::Tensor outputs = recipe_.enable_quanted_input
-        ? rows(result_.quantized_outputs)
-        : block_.forward(rows(chain_).to(device_), shared_);
+        ? result_.quantized_outputs.index_select(0, samples.to(result_.quantized_outputs.device()))
+        : block_.forward(chain_rows(samples), shared_);
     summary.loss = loss_on(samples, outputs);
     if (!std::isfinite(summary.loss)) {
         fail(ErrorCode::NumericFailure, "the output of the quantized block is not finite",
             {{"block", std::to_string(block_.index)},
                 {"step", std::to_string(outcome_.iterations)}});
     }
-    // Tuning starts from plain rounding.
     summary.loss_start = outcome_.first_batch.empty() ? summary.loss : outcome_.loss_start;
-    summary.loss_rtn = summary.loss_start;
 }
 
 BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
@@ -195,10 +266,19 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     const int64_t iters = layers.empty() ? 0 : recipe_.iters;
     context_.events.emit(BlockStarted{block_.index, static_cast<int64_t>(layers.size()), iters});
     compute_reference();
-    if (iters > 0) {
-        tune(layers);
+    if (recipe_.start == Start::Compensated) {
+        BITSMITH_ASSERT(iters == 0);
+        result_.layers = compensate_layers(context_,
+            {block_, shared_, inputs_.reference, chain_, position_weights_, micro_batch_, device_},
+            layers, originals_);
+    } else {
+        find_starts(layers);
+        if (iters > 0) {
+            tune(layers);
+        }
+        finish_layers(layers);
     }
-    finish_layers(layers);
+    measure_rounding(layers);
     compute_quantized(layers);
     summarize();
     for (const FinishedLayer& layer : result_.layers) {
@@ -235,7 +315,7 @@ BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
             fail(ErrorCode::InvalidSpec, "tuning needs calibration data",
                 {{"field", "recipe.iters"}, {"found", std::to_string(recipe.iters)}});
         }
-        return round_block(context, block, plan);
+        return round_block(context, block, plan, recipe);
     }
     check_inputs(inputs, recipe);
     return BlockTuner(context, block, shared, inputs, recipe).run(planned_linears(block, plan));

@@ -43,9 +43,10 @@ struct FusedProduct : torch::autograd::Function<FusedProduct>
 
 } // namespace
 
-FusedWeight::FusedWeight(model::Linear& linear, const Scheme& scheme)
+FusedWeight::FusedWeight(
+    model::Linear& linear, const Scheme& scheme, const quant::GroupRange& start)
     : linear_(linear)
-    , tuned_(linear.weight, scheme, linear.name)
+    , tuned_(linear.weight, scheme, linear.name, start)
     , anchor_(at::empty({0}, linear.weight.options()).requires_grad_())
 { }
 

@@ -16,12 +16,31 @@ namespace bitsmith::tune {
 
 namespace {
 
+/// What the quantized layer will see.
+const at::Tensor& chain_of(const BlockInputs& inputs, const Recipe& recipe)
+{
+    return recipe.enable_quanted_input && inputs.quantized.defined() ? inputs.quantized
+                                                                     : inputs.reference;
+}
+
+/// Σ x² per channel of inputs [samples, tokens, in]; undefined without inputs.
+at::Tensor importance_of(const at::Tensor& inputs)
+{
+    at::Tensor sums;
+    for (int64_t i = 0; inputs.defined() && i < inputs.size(0); ++i) {
+        const at::Tensor sample = inputs[i].to(at::kFloat).square().sum(0);
+        sums = sums.defined() ? sums + sample : sample;
+    }
+    return sums;
+}
+
 quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
-    const BlockInputs& inputs, const Scheme& scheme, const Recipe& recipe)
+    const BlockInputs& inputs, const Scheme& scheme, const Recipe& recipe,
+    const quant::GroupRange& start)
 {
     const at::Tensor original = linear.weight;
     const c10::Device device = original.device();
-    FusedWeight weight(linear, scheme);
+    FusedWeight weight(linear, scheme, start);
     const model::LinearHookScope hook(linear, weight);
     TuningTask task;
     task.weights = {&weight};
@@ -32,9 +51,8 @@ quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
             inputs.reference.index_select(0, samples.to(inputs.reference.device()));
         return linear.product(hidden.to(device), original);
     };
-    task.inputs = recipe.enable_quanted_input && inputs.quantized.defined() ? inputs.quantized
-                                                                            : inputs.reference;
-    task.mask = inputs.mask;
+    task.inputs = chain_of(inputs, recipe);
+    task.position_weights = inputs.mask;
     task.holdout = inputs.holdout;
     task.global_batch = std::max<int64_t>(1, recipe.batch_size)
         * std::max<int64_t>(1, recipe.gradient_accumulate_steps);
@@ -61,7 +79,7 @@ FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const Block
     const PlannedLayer& planned, const Recipe& recipe)
 {
     BITSMITH_ASSERT(planned.scheme.is_quantized());
-    const PlannedLinear layer{&linear, &planned};
+    const PlannedLinear layer{&linear, &planned, {}};
     const at::Tensor original = linear.weight;
     const bool has_samples =
         inputs.reference.defined() && inputs.reference.size(0) > inputs.holdout;
@@ -69,12 +87,14 @@ FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const Block
         fail(ErrorCode::InvalidSpec, "there are no samples to tune on",
             {{"field", "recipe.nsamples"}});
     }
-    FinishedLayer finished = recipe.iters > 0 && has_samples ? finish_layer(layer, original,
-                                 tuned_codes(context, linear, inputs, planned.scheme, recipe))
-                                                             : round_layer(layer);
+    const quant::GroupRange start =
+        start_range(layer, recipe, importance_of(chain_of(inputs, recipe)));
+    FinishedLayer finished = recipe.iters > 0 && has_samples
+        ? finish_layer(
+            layer, original, tuned_codes(context, linear, inputs, planned.scheme, recipe, start))
+        : round_layer(layer, start);
     if (inputs.reference.defined()) {
-        measure_outputs(linear, original,
-            inputs.quantized.defined() ? inputs.quantized : inputs.reference, finished.errors);
+        measure_outputs(linear, original, chain_of(inputs, recipe), finished.errors);
     }
     context.events.emit(finished.errors);
     return finished;

@@ -3,6 +3,7 @@
 
 #include "base/timing.h"
 #include "quant/affine.h"
+#include "quant/range_search.h"
 #include "tune/layer_errors.h"
 
 #include <bitsmith/error.h>
@@ -34,7 +35,7 @@ std::vector<PlannedLinear> planned_linears(model::DecoderBlock& block, const Pla
                     {"allowed",
                         std::to_string(planned->rows) + " x " + std::to_string(planned->columns)}});
         }
-        layers.push_back({&linear, planned});
+        layers.push_back({&linear, planned, entry.unit});
     }
     return layers;
 }
@@ -57,7 +58,17 @@ FinishedLayer finish_layer(
     return finished;
 }
 
-FinishedLayer round_layer(const PlannedLinear& layer)
+quant::GroupRange start_range(
+    const PlannedLinear& layer, const Recipe& recipe, const at::Tensor& importance)
+{
+    if (recipe.start == Start::MinMax) {
+        return {};
+    }
+    quant::check_weight(layer.linear->weight, layer.planned->scheme, layer.linear->name);
+    return quant::search_range(layer.linear->weight, layer.planned->scheme, importance);
+}
+
+FinishedLayer round_layer(const PlannedLinear& layer, const quant::GroupRange& start)
 {
     const at::NoGradGuard no_grad;
     const Scheme& scheme = layer.planned->scheme;
@@ -65,11 +76,14 @@ FinishedLayer round_layer(const PlannedLinear& layer)
     quant::check_weight(layer.linear->weight, scheme, layer.linear->name);
     const at::Tensor original = layer.linear->weight;
     const bool is_wide = original.scalar_type() == at::kDouble;
-    return finish_layer(
-        layer, original, codec.encode(original.to(is_wide ? at::kDouble : at::kFloat), scheme, {}));
+    quant::TunedValues tuned;
+    tuned.range = start;
+    return finish_layer(layer, original,
+        codec.encode(original.to(is_wide ? at::kDouble : at::kFloat), scheme, tuned));
 }
 
-BlockResult round_block(RunContext& context, model::DecoderBlock& block, const Plan& plan)
+BlockResult round_block(
+    RunContext& context, model::DecoderBlock& block, const Plan& plan, const Recipe& recipe)
 {
     const Stopwatch watch;
     const std::vector<PlannedLinear> layers = planned_linears(block, plan);
@@ -77,7 +91,7 @@ BlockResult round_block(RunContext& context, model::DecoderBlock& block, const P
     BlockResult result;
     for (const PlannedLinear& layer : layers) {
         context.checkpoint();
-        result.layers.push_back(round_layer(layer));
+        result.layers.push_back(round_layer(layer, start_range(layer, recipe, {})));
         context.events.emit(result.layers.back().errors);
     }
     result.summary.block = block.index;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Plain rounding of layers, without data. Source: algorithm.md 1.6-1.8 with V = 0 and factors 1.
+// Rounding of layers without steps. Source: algorithm.md 1.6-1.8 with V = 0 and factors 1, 6.1.
 #pragma once
 
 #include "tune/block_tuner.h"
@@ -11,6 +11,7 @@ struct PlannedLinear
 {
     model::Linear* linear = nullptr;
     const PlannedLayer* planned = nullptr;
+    std::string unit; ///< see model::BlockLinear
 };
 
 /// The planned layers of `block` in execution order. Throws ShapeMismatch when a planned shape is
@@ -22,10 +23,17 @@ std::vector<PlannedLinear> planned_linears(model::DecoderBlock& block, const Pla
 FinishedLayer finish_layer(
     const PlannedLinear& layer, const at::Tensor& original, const quant::QuantizedWeight& codes);
 
-/// Rounds one layer and replaces its weight. Throws NumericFailure naming it.
-FinishedLayer round_layer(const PlannedLinear& layer);
+/// Ranges that the recipe starts a layer with; undefined: those of its groups. `importance` [columns]
+/// of search_range.
+quant::GroupRange start_range(
+    const PlannedLinear& layer, const Recipe& recipe, const at::Tensor& importance);
+
+/// Rounds one layer to its scheme and replaces its weight. `start`: see quant::TunedValues. Throws
+/// NumericFailure naming the layer.
+FinishedLayer round_layer(const PlannedLinear& layer, const quant::GroupRange& start);
 
 /// tune_block for jobs without calibration data: rounds, emits the same events (losses 0).
-BlockResult round_block(RunContext& context, model::DecoderBlock& block, const Plan& plan);
+BlockResult round_block(
+    RunContext& context, model::DecoderBlock& block, const Plan& plan, const Recipe& recipe);
 
 } // namespace bitsmith::tune

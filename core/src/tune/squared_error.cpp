@@ -7,21 +7,25 @@
 namespace bitsmith::tune {
 
 SquaredError::SquaredError(
-    const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& mask)
+    const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weights)
 {
     const at::NoGradGuard no_grad;
     const at::ScalarType type = prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     difference = at::sub(prediction.detach().to(type), target.to(prediction.device(), type));
-    if (mask.defined()) {
-        difference.mul_(mask.to(prediction.device()).unsqueeze(-1));
+    if (!weights.defined()) {
+        const at::Tensor flat = difference.reshape({-1});
+        sum = at::dot(flat, flat).item<double>();
+        return;
     }
-    const at::Tensor flat = difference.reshape({-1});
-    sum = at::dot(flat, flat).item<double>();
+    const at::Tensor weighted = difference * weights.to(prediction.device(), type).unsqueeze(-1);
+    sum = at::dot(difference.reshape({-1}), weighted.reshape({-1})).item<double>();
+    difference = weighted;
 }
 
-double counted_elements(const at::Tensor& mask, int64_t hidden)
+double counted_elements(const at::Tensor& weights, int64_t hidden)
 {
-    return mask.sum().item<double>() * static_cast<double>(hidden);
+    return weights.sum(weights.scalar_type() == at::kBool ? at::kLong : at::kDouble).item<double>()
+        * static_cast<double>(hidden);
 }
 
 } // namespace bitsmith::tune

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The tuner's loss: squared differences over the positions that count.
+// The tuner's loss: squared differences, each position counted by its weight.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 namespace bitsmith::tune {
 
-/// Differences between two outputs [samples, tokens, hidden] where the mask allows them.
+/// Weighted differences between two outputs [samples, tokens, hidden].
 struct SquaredError
 {
-    at::Tensor difference; ///< fp32 (fp64), prediction - target, 0 at masked positions; no graph
-    double sum = 0; ///< of the squares
+    at::Tensor difference; ///< fp32 (fp64), weight · (prediction - target); no graph
+    double sum = 0; ///< of weight · (prediction - target)²
 
-    /// `mask` bool [samples, tokens] on any device; undefined: every position counts.
-    SquaredError(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& mask);
+    /// `weights` bool or floating point [samples, tokens] on any device; undefined: all 1.
+    SquaredError(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weights);
 };
 
-/// Number of elements that count in outputs of width `hidden` for `mask` [samples, tokens].
-double counted_elements(const at::Tensor& mask, int64_t hidden);
+/// Weight of all elements in outputs of width `hidden` for `weights` [samples, tokens].
+double counted_elements(const at::Tensor& weights, int64_t hidden);
 
 } // namespace bitsmith::tune

@@ -27,8 +27,9 @@ void copy_values(at::Tensor& to, const at::Tensor& from)
 
 } // namespace
 
-TunedWeight::TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer)
-    : state_(checked(weight, scheme, layer), scheme)
+TunedWeight::TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer,
+    const quant::GroupRange& start)
+    : state_(checked(weight, scheme, layer), scheme, start)
 { }
 
 const at::Tensor& TunedWeight::values()

@@ -35,13 +35,14 @@ struct MicroBatch
     at::Tensor samples; ///< int64 [n], CPU
     at::Tensor hidden; ///< on the task's device
     at::Tensor target;
-    at::Tensor mask; ///< or undefined
+    at::Tensor weights; ///< of positions, or undefined
 
     MicroBatch(const TuningTask& task, std::span<const int64_t> numbers)
         : samples(at::tensor(at::ArrayRef<int64_t>(numbers.data(), numbers.size()), at::kLong))
         , hidden(rows_of(task.inputs, samples).to(task.device))
         , target(task.target(samples))
-        , mask(task.mask.defined() ? rows_of(task.mask, samples) : at::Tensor())
+        , weights(task.position_weights.defined() ? rows_of(task.position_weights, samples)
+                                                  : at::Tensor())
     { }
 };
 
@@ -56,14 +57,14 @@ void over_micro_batches(
     }
 }
 
-/// Positions that count in a batch.
+/// Weight of all positions in a batch.
 double counted_positions(const TuningTask& task, const std::vector<int64_t>& samples)
 {
-    if (!task.mask.defined()) {
+    if (!task.position_weights.defined()) {
         return static_cast<double>(samples.size())
             * static_cast<double>(task.inputs.size(task.inputs.dim() - 2));
     }
-    return counted_elements(rows_of(task.mask, at::tensor(samples, at::kLong)), 1);
+    return counted_elements(rows_of(task.position_weights, at::tensor(samples, at::kLong)), 1);
 }
 
 /// The best state seen. A state before the first step needs no copy.
@@ -150,7 +151,7 @@ double TuningLoop::gradients(const std::vector<int64_t>& samples)
         const at::AutoGradMode with_gradients(true);
         const at::Tensor output = task_.forward(batch.hidden);
         elements = positions * static_cast<double>(output.size(-1));
-        SquaredError error(output, batch.target, batch.mask);
+        SquaredError error(output, batch.target, batch.weights);
         sum += error.sum;
         // The gradient of the mean over the whole batch, so that accumulation changes nothing.
         error.difference.mul_(2.0 / std::max(elements, 1.0));
@@ -285,7 +286,7 @@ double measure_loss(const TuningTask& task, const std::vector<int64_t>& samples)
         const MicroBatch batch(task, numbers);
         const at::Tensor output = task.forward(batch.hidden);
         elements = positions * static_cast<double>(output.size(-1));
-        sum += SquaredError(output, batch.target, batch.mask).sum;
+        sum += SquaredError(output, batch.target, batch.weights).sum;
     });
     return sum / std::max(elements, 1.0);
 }

@@ -26,7 +26,7 @@ struct TuningTask
     /// Sample numbers (int64 [n], CPU) -> output of the original on its own inputs.
     std::function<at::Tensor(const at::Tensor& samples)> target;
     at::Tensor inputs; ///< [samples, tokens, hidden] on any device
-    at::Tensor mask; ///< bool [samples, tokens] or undefined
+    at::Tensor position_weights; ///< [samples, tokens] or undefined; see SquaredError
     int64_t holdout = 0; ///< the last samples, not tuned on
     int64_t micro_batch = 1; ///< samples per forward
     int64_t global_batch = 1; ///< samples per step; lowered to the number of tuning samples
@@ -44,7 +44,7 @@ struct TuningOutcome
 /// Leaves the state that the recipe's selection keeps in `task.weights`. Emits IterationDone and
 /// reaches a checkpoint every step. best_loss of the event is the lowest loss of a mini-batch.
 ///
-/// Losses are means over the elements that count, comparable with each other whatever the mask and
+/// Losses are means over the elements that count, comparable with each other whatever the weights and
 /// the accumulation. Selection:
 /// - Last: the state after the last step.
 /// - Minibatch: the state whose own batch had the lowest loss, as in the reference.

@@ -15,14 +15,23 @@ struct RecipeRow
     const char* name;
     int64_t iters, nsamples, seqlen, batch_size;
     std::optional<double> lr;
+    Start start;
     const char* title;
 };
 const RecipeRow kRecipes[] = {
-    {"default", 200, 128, 2048, 8, {}, "good balance"},
-    {"best", 1000, 512, 2048, 8, {}, "most accurate, 4-5 times slower than default; for 2 bits"},
-    {"light", 50, 128, 2048, 8, 0.005, "2-3 times faster; for 4 bits and models above 3 B"},
-    {"fast", 200, 128, 512, 4, {}, "low memory, quick evaluation; shorter sequences"},
-    {"rtn", 0, 0, 2048, 8, {}, "plain rounding, no calibration data; seconds; the baseline"},
+    {"default", 200, 128, 2048, 8, {}, Start::Search, "good balance"},
+    {"best", 1000, 512, 2048, 8, {}, Start::Search,
+        "most accurate, 4-5 times slower than default; for 2 bits"},
+    {"light", 50, 128, 2048, 8, 0.005, Start::Search,
+        "2-3 times faster; for 4 bits and models above 3 B"},
+    {"fast", 200, 128, 512, 4, {}, Start::Search,
+        "low memory, quick evaluation; shorter sequences"},
+    {"gptq", 0, 128, 512, 8, {}, Start::Compensated,
+        "compensated rounding, no steps; a few passes over the calibration text"},
+    {"opt_rtn", 0, 128, 512, 8, {}, Start::Search,
+        "searched ranges, no steps; one pass over the calibration text"},
+    {"rtn", 0, 0, 2048, 8, {}, Start::MinMax,
+        "plain rounding, no calibration data; seconds; the baseline"},
 };
 
 Recipe recipe_of(const RecipeRow& row)
@@ -34,6 +43,7 @@ Recipe recipe_of(const RecipeRow& row)
     recipe.seqlen = row.seqlen;
     recipe.batch_size = row.batch_size;
     recipe.lr = row.lr;
+    recipe.start = row.start;
     return recipe;
 }
 

@@ -141,6 +141,13 @@ const std::vector<RuleCase>& cases()
         {"V35", Severity::Error, "exports.output",
             [](auto& s, auto&) { s.exports.output = "/nowhere/model/../model/out/"; }},
         {"V36", Severity::Info, "model.path", [](auto&, auto& m) { m.quantization = "gptq"; }},
+        {"V37", Severity::Error, "recipe.iters",
+            [](auto& s, auto&) { s.recipe.start = Start::Compensated; }},
+        {"V37", Severity::Error, "recipe.nsamples",
+            [](auto& s, auto&) {
+                s.recipe = named_recipe("gptq");
+                s.recipe.nsamples = 0;
+            }},
     };
     return list;
 }

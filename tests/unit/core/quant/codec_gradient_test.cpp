@@ -65,7 +65,7 @@ void CodecGradientTest::givesTheClosedFormForSymmetricCodes()
     const at::NoGradGuard no_grad;
     const at::Tensor grouped = layout.split(w), gradient = layout.split(g);
     const GroupRange range = group_range(grouped);
-    const AffineParameters p = affine_parameters(range, scheme, tuned.min_scale, tuned.max_scale);
+    const AffineParameters p = affine_parameters(range, scheme, tuned);
     const at::Tensor s = p.scale.unsqueeze(-1), steps = grouped / s;
     const at::Tensor rounded = at::round(steps + tuned.v);
     const at::Tensor inside = ((rounded >= -2).logical_and_(rounded <= 1)).to(at::kDouble);

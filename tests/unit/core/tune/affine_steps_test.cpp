@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The kernels, the whole-tensor expressions and the codecs have to agree.
 #include "quant/codec.h"
+#include "quant/range_search.h"
 #include "support/test_main.h"
 #include "tune/affine_steps.h"
 
@@ -35,16 +36,24 @@ void AffineStepsTest::schemes()
     QTest::addColumn<int>("group");
     QTest::addColumn<bool>("sym");
     QTest::addColumn<bool>("minimum");
+    QTest::addColumn<bool>("searched");
     for (const int bits : {2, 3, 4, 8}) {
         for (const int group : {32, 64, 48, -1, 0}) {
             QTest::addRow("%d bits symmetric, group %d", bits, group)
-                << bits << group << true << false;
+                << bits << group << true << false << false;
             QTest::addRow("%d bits asymmetric, group %d", bits, group)
-                << bits << group << false << false;
+                << bits << group << false << false << false;
         }
     }
-    QTest::newRow("4 bits with minimum") << 4 << 32 << false << true;
-    QTest::newRow("5 bits with minimum, short group") << 5 << 48 << false << true;
+    QTest::newRow("4 bits with minimum") << 4 << 32 << false << true << false;
+    QTest::newRow("5 bits with minimum, short group") << 5 << 48 << false << true << false;
+    for (const int group : {64, 48, -1, 0}) {
+        QTest::addRow("2 bits symmetric, searched, group %d", group)
+            << 2 << group << true << false << true;
+        QTest::addRow("4 bits asymmetric, searched, group %d", group)
+            << 4 << group << false << false << true;
+    }
+    QTest::newRow("4 bits with minimum, searched") << 4 << 32 << false << true << true;
 }
 
 AffineState AffineStepsTest::state(at::ScalarType type)
@@ -62,11 +71,18 @@ AffineState AffineStepsTest::state(at::ScalarType type)
     at::Tensor w = (at::randn({40, 160}) * 0.1).to(type);
     w[3].zero_();
     w[4].mul_(1e-6); // scales at the threshold
-    AffineState state(w, scheme);
+    QFETCH(bool, searched);
+    const quant::GroupRange start =
+        searched ? quant::search_range(w, scheme, {}) : quant::GroupRange();
+    AffineState state(w, scheme, start);
     state.tuned.v.copy_(at::randn(state.tuned.v.sizes()) * 0.3);
     state.tuned.min_scale.copy_(at::rand(state.tuned.min_scale.sizes()) * 0.7 + 0.3);
     state.tuned.max_scale.copy_(at::rand(state.tuned.max_scale.sizes()) * 0.7 + 0.3);
     state.gradient = at::randn({40, 160}).to(type);
+    if (searched) { // factors above 1 too
+        state.tuned.min_scale.mul_(1.5);
+        state.tuned.max_scale.mul_(1.5);
+    }
     return state;
 }
 
@@ -105,19 +121,23 @@ void AffineStepsTest::stepsFollowTheGradientOfAutograd()
 {
     AffineState s = state(at::kDouble);
     quant::TunedValues leaves{s.tuned.v.clone().requires_grad_(),
-        s.tuned.min_scale.clone().requires_grad_(), s.tuned.max_scale.clone().requires_grad_()};
+        s.tuned.min_scale.clone().requires_grad_(), s.tuned.max_scale.clone().requires_grad_(),
+        s.tuned.range};
     const at::Tensor values = quant::codec_for(s.scheme).fake_quantize(s.weight, s.scheme, leaves);
     (values * s.gradient).sum().backward();
     quantize_(s);
     step_(s, {0.02, 0.01});
     const at::NoGradGuard no_grad;
+    const double largest = s.tuned.largest_factor();
     const auto stepped = [](const at::Tensor& leaf, double lr) {
         return leaf - leaf.grad().sign() * lr;
     };
     // Filled-up positions have V but no weight; autograd leaves them alone as well.
     QVERIFY(at::allclose(s.tuned.v, stepped(leaves.v, 0.02), 0, 1e-12));
-    QVERIFY(at::allclose(s.tuned.min_scale, stepped(leaves.min_scale, 0.01).clamp(0, 1), 0, 1e-12));
-    QVERIFY(at::allclose(s.tuned.max_scale, stepped(leaves.max_scale, 0.01).clamp(0, 1), 0, 1e-12));
+    QVERIFY(at::allclose(
+        s.tuned.min_scale, stepped(leaves.min_scale, 0.01).clamp(0, largest), 0, 1e-12));
+    QVERIFY(at::allclose(
+        s.tuned.max_scale, stepped(leaves.max_scale, 0.01).clamp(0, largest), 0, 1e-12));
 }
 
 BITSMITH_TEST(AffineStepsTest)

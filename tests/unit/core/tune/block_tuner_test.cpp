@@ -4,6 +4,7 @@
 #include "support/tiny_block.h"
 #include "tune/block_tuner.h"
 #include "tune/layer_tuner.h"
+#include "tune/position_weights.h"
 
 #include <bitsmith/error.h>
 #include <bitsmith/observer.h>
@@ -57,6 +58,8 @@ Recipe recipe_of(int64_t iters, Selection selection)
     recipe.iters = iters;
     recipe.batch_size = 4;
     recipe.selection = selection;
+    recipe.start = Start::MinMax; // what the plain tuner of the tests does
+    recipe.objective = Objective::Mse;
     return recipe;
 }
 
@@ -97,6 +100,10 @@ private Q_SLOTS:
     void advancesBothChains();
     void writesChainsInPlaceWhenAllowed();
     void ignoresMaskedPositions();
+    void startsBetterFromSearchedRanges();
+    void roundsToSearchedRanges();
+    void compensatesWithoutSteps();
+    void weighsPositionsByTheirOutputs();
     void stopsWhenNothingImproves();
     void roundsWithoutSteps();
     void roundsWithoutData();
@@ -289,6 +296,79 @@ void BlockTunerTest::ignoresMaskedPositions()
     const BlockResult unmasked = tune_tiny(recorded, inputs, recipe, scheme_of(3));
     QVERIFY(a.summary.loss_start > 0.5 * unmasked.summary.loss_start);
     QVERIFY(a.summary.loss_start < 2 * unmasked.summary.loss_start);
+}
+
+void BlockTunerTest::startsBetterFromSearchedRanges()
+{
+    Recorded recorded;
+    Recipe recipe = recipe_of(100, Selection::Last);
+    const BlockResult plain = tune_tiny(recorded, inputs_of(), recipe, scheme_of(2));
+    recipe.start = Start::Search;
+    const BlockResult searched = tune_tiny(recorded, inputs_of(), recipe, scheme_of(2));
+    // The figure to compare with stays that of plain rounding.
+    QCOMPARE(searched.summary.loss_rtn, plain.summary.loss_rtn);
+    QVERIFY(searched.summary.loss_start < 0.9 * searched.summary.loss_rtn);
+    QVERIFY(searched.summary.loss < 0.9 * searched.summary.loss_start);
+}
+
+void BlockTunerTest::roundsToSearchedRanges()
+{
+    Recorded recorded;
+    Recipe recipe = recipe_of(0, Selection::Last);
+    recipe.start = Start::Search;
+    const BlockResult result = tune_tiny(recorded, inputs_of(), recipe, scheme_of(2));
+    QVERIFY(result.summary.loss < 0.9 * result.summary.loss_rtn);
+    QCOMPARE(result.summary.loss, result.summary.loss_start);
+}
+
+void BlockTunerTest::compensatesWithoutSteps()
+{
+    Recorded recorded;
+    Recipe recipe = recipe_of(0, Selection::Last);
+    recipe.start = Start::Search;
+    const BlockResult searched = tune_tiny(recorded, inputs_of(), recipe, scheme_of(3));
+    recipe.start = Start::Compensated;
+    BlockInputs inputs = inputs_of();
+    inputs.reuse = true;
+    const BlockResult result = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    QCOMPARE(result.layers.size(), searched.layers.size());
+    QCOMPARE(result.summary.loss_rtn, searched.summary.loss_rtn);
+    const QString losses =
+        QString("%1, searched %2").arg(result.summary.loss).arg(searched.summary.loss);
+    QVERIFY2(result.summary.loss < 0.9 * searched.summary.loss, qPrintable(losses));
+    QVERIFY(result.layers[0].errors.out_mse.has_value());
+}
+
+void BlockTunerTest::weighsPositionsByTheirOutputs()
+{
+    at::Tensor outputs = at::ones({2, 4, 8});
+    outputs[1][0].mul_(300); // an attention sink
+    at::Tensor mask = at::ones({2, 4}, at::kBool);
+    mask[0][3].fill_(false);
+    const at::Tensor weights = position_weights(outputs, mask, Objective::InverseNorm);
+    QCOMPARE(weights.sum().item<float>(), 7.0F);
+    QCOMPARE(weights[0][3].item<float>(), 0.0F);
+    QVERIFY(weights[1][0].item<float>() < 2e-5F);
+    QVERIFY(std::abs(weights[0][0].item<float>() - 7.0F / 6.0F) < 1e-4F);
+    QVERIFY(at::equal(position_weights(outputs, mask, Objective::Mse), mask));
+
+    // The position with large outputs no longer owns the loss.
+    Recorded recorded;
+    BlockInputs inputs = inputs_of();
+    inputs.reference.select(1, 0).mul_(100);
+    inputs.quantized = inputs.reference;
+    Recipe recipe = recipe_of(60, Selection::Last);
+    const auto error_elsewhere = [](const BlockResult& result) {
+        return (result.quantized_outputs - result.reference_outputs)
+            .narrow(1, 1, 11)
+            .square()
+            .mean()
+            .item<double>();
+    };
+    const double plain = error_elsewhere(tune_tiny(recorded, inputs, recipe, scheme_of(2)));
+    recipe.objective = Objective::InverseNorm;
+    const double weighted = error_elsewhere(tune_tiny(recorded, inputs, recipe, scheme_of(2)));
+    QVERIFY2(weighted < 0.9 * plain, qPrintable(QString("%1, %2").arg(weighted).arg(plain)));
 }
 
 void BlockTunerTest::stopsWhenNothingImproves()

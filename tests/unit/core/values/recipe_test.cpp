@@ -22,7 +22,7 @@ private Q_SLOTS:
 
 void RecipeTest::findsEveryCataloguedRecipeByName()
 {
-    QCOMPARE(recipe_catalog().size(), std::size_t{5});
+    QCOMPARE(recipe_catalog().size(), std::size_t{7});
     for (const RecipeInfo& info : recipe_catalog()) {
         QVERIFY(named_recipe(info.recipe.name) == info.recipe);
     }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Plain loops compiled once per instruction set and chosen at run time, because the build targets
+// the baseline of its processor family. The body is a BITSMITH_INLINE function that the compiler
+// vectorizes anew inside each version.
+#pragma once
+
+#if defined(__GNUC__)
+#define BITSMITH_INLINE inline __attribute__((always_inline))
+#else
+#define BITSMITH_INLINE inline
+#endif
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define BITSMITH_HAS_ISA_VERSIONS 1
+#define BITSMITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma")))
+#define BITSMITH_AVX2 __attribute__((target("avx2,fma")))
+#endif
+
+namespace bitsmith {
+
+enum class Isa
+{
+    Baseline,
+    Avx2,
+    Avx512
+};
+
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+inline Isa detect_isa()
+{
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        return Isa::Avx512;
+    }
+    return __builtin_cpu_supports("avx2") ? Isa::Avx2 : Isa::Baseline;
+}
+inline const Isa kIsa = detect_isa();
+#else
+inline constexpr Isa kIsa = Isa::Baseline;
+#endif
+
+/// Adding and subtracting 1.5 · 2^(mantissa bits) rounds to the nearest even integer in every
+/// instruction set; right for magnitudes below 2^(mantissa bits - 1).
+template <class T>
+inline constexpr T kRounder = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
+
+template <class T>
+BITSMITH_INLINE T round_small(T x)
+{
+    return (x + kRounder<T>)-kRounder<T>;
+}
+
+template <class T>
+BITSMITH_INLINE T clamped(T x, T low, T high)
+{
+    const T raised = x < low ? low : x;
+    return raised > high ? high : raised;
+}
+
+} // namespace bitsmith

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Compensated rounding of a block, without gradients: part after part in execution order, each on the
+// inputs that the parts quantized before it produce (lab.md 7.3).
+#pragma once
+
+#include "base/context.h"
+#include "tune/rtn.h"
+
+namespace bitsmith::tune {
+
+/// One block with its calibration inputs.
+struct CompensationTask
+{
+    const model::DecoderBlock& block;
+    const model::BlockShared& shared;
+    at::Tensor reference; ///< [samples, tokens, hidden]: inputs on the original path
+    at::Tensor quantized; ///< same shape: inputs on the quantized path
+    at::Tensor position_weights; ///< [samples, tokens] or undefined
+    int64_t micro_batch = 1; ///< samples per forward
+    c10::Device device = c10::kCPU;
+};
+
+/// Quantizes `layers` and replaces their weights. `originals` receives the weights before. Layers of
+/// one unit have the same inputs and are done together. Throws NumericFailure naming the layer.
+std::vector<FinishedLayer> compensate_layers(RunContext& context, const CompensationTask& task,
+    const std::vector<PlannedLinear>& layers, std::vector<at::Tensor>& originals);
+
+} // namespace bitsmith::tune
