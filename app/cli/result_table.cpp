@@ -72,10 +72,10 @@ double mean_loss(const Report& report, double BlockReport::*field)
 std::string stage_times(const StageSeconds& s)
 {
     std::string text;
-    for (const auto& [name, seconds] :
-        {std::pair("load", s.load), std::pair("calibrate", s.calibrate),
-            std::pair("score", s.score), std::pair("tune", s.tune), std::pair("export", s.export_),
-            std::pair("evaluate", s.eval)}) {
+    for (const auto& [name, seconds] : {std::pair("load", s.load),
+             std::pair("calibrate", s.calibrate), std::pair("score", s.score),
+             std::pair("tune", s.tune), std::pair("touch-up", s.touch_up),
+             std::pair("export", s.export_), std::pair("evaluate", s.eval)}) {
         if (seconds > 0) {
             text += (text.empty() ? "" : ", ") + std::string(name) + " " + seconds_text(seconds);
         }

@@ -19,7 +19,7 @@ constexpr std::size_t kLogLimit = 100000;
 constexpr int64_t kBlockLimit = 100000;
 
 /// Share of the whole time that each stage usually takes; only the progress bar uses it.
-constexpr std::array<double, RunPicture::kStages> kStageWeights = {2, 10, 1, 70, 7, 10};
+constexpr std::array<double, RunPicture::kStages> kStageWeights = {2, 10, 1, 60, 10, 7, 10};
 
 double stageShare(const StagePicture& stage)
 {

@@ -107,7 +107,7 @@ struct RunChanges
 
 struct RunPicture
 {
-    static constexpr int kStages = 6;
+    static constexpr int kStages = static_cast<int>(EnumNames<Stage>::names.size());
 
     RunPhase phase = RunPhase::Empty;
     JobStarted job;

@@ -104,6 +104,8 @@ QString stageTitle(Stage stage)
         return Text::tr("Plan");
     case Stage::Tune:
         return Text::tr("Tune");
+    case Stage::TouchUp:
+        return Text::tr("Touch up");
     case Stage::Export:
         return Text::tr("Export");
     case Stage::Evaluate:

@@ -24,14 +24,15 @@ enum class Stage
     Calibrate,
     Plan,
     Tune,
+    TouchUp,
     Export,
     Evaluate
 };
 template <>
 struct EnumNames<Stage>
 {
-    static constexpr std::array<std::string_view, 6> names = {
-        "load", "calibrate", "plan", "tune", "export", "evaluate"};
+    static constexpr std::array<std::string_view, 7> names = {
+        "load", "calibrate", "plan", "tune", "touch-up", "export", "evaluate"};
 };
 
 #define BITSMITH_EVENT_FIELDS(Type)                                                                \

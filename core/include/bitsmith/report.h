@@ -107,7 +107,8 @@ BITSMITH_REPORT_FIELDS(EvalReport)
 
 struct StageSeconds
 {
-    double total = 0, load = 0, calibrate = 0, score = 0, tune = 0, export_ = 0, eval = 0;
+    double total = 0, load = 0, calibrate = 0, score = 0, tune = 0, touch_up = 0, export_ = 0,
+           eval = 0;
 };
 BITSMITH_REPORT_FIELDS(StageSeconds)
 {
@@ -116,6 +117,7 @@ BITSMITH_REPORT_FIELDS(StageSeconds)
     v("calibrate", r.calibrate, any_value(), "calibration text");
     v("score", r.score, any_value(), "sensitivity");
     v("tune", r.tune, any_value(), "tuning");
+    v("touch_up", r.touch_up, any_value(), "end-to-end touch-up");
     v("export", r.export_, any_value(), "writing and checking files");
     v("eval", r.eval, any_value(), "evaluation");
 }

@@ -96,7 +96,7 @@ void fill_divergence(EvalReport& report, Sums& sums)
 } // namespace
 
 at::Tensor run_blocks(RunContext& context, const model::CausalLm& model, const at::Tensor& ids,
-    const BlockProvider& blocks, int64_t done, int64_t total)
+    const BlockProvider& blocks, int64_t done, int64_t total, Stage stage)
 {
     at::NoGradGuard no_grad;
     const int64_t batch = windows_per_batch(ids.size(1));
@@ -112,7 +112,7 @@ at::Tensor run_blocks(RunContext& context, const model::CausalLm& model, const a
             context.checkpoint();
             part = block->forward(part.to(model.options().device()), shared).cpu();
         }
-        context.events.emit(StageProgress{Stage::Evaluate, done + i + 1, total, "blocks"});
+        context.events.emit(StageProgress{stage, done + i + 1, total, "blocks"});
     }
     return at::cat(parts, 0);
 }
@@ -155,7 +155,11 @@ at::Tensor evaluation_windows(const EvalText& source, const hf::TextSide* text)
     if (source.file.ends_with(".safetensors")) {
         const tensor::SafetensorsReader reader(map_file(source.file));
         const at::Tensor ids = reader.load("input_ids").to(at::kLong).contiguous();
-        BITSMITH_ASSERT(ids.dim() == 2);
+        if (ids.dim() != 2 || ids.size(0) < 1 || ids.size(1) < 2) {
+            fail(ErrorCode::ShapeMismatch, "these are not windows of tokens",
+                {{"file", source.file}, {"tensor", "input_ids"}, {"found", concat(ids.sizes())},
+                    {"allowed", "[1 or more windows, 2 or more tokens]"}});
+        }
         return ids;
     }
     BITSMITH_ASSERT(text != nullptr);

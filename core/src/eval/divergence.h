@@ -19,7 +19,7 @@ using BlockProvider = std::function<std::unique_ptr<model::DecoderBlock>(int64_t
 /// ids int64 [windows, tokens] -> hidden after the last block [windows, tokens, hidden], on the CPU.
 /// Emits StageProgress in blocks from `done` of `total`, so that two runs can share one bar.
 at::Tensor run_blocks(RunContext& context, const model::CausalLm& model, const at::Tensor& ids,
-    const BlockProvider& blocks, int64_t done, int64_t total);
+    const BlockProvider& blocks, int64_t done, int64_t total, Stage stage = Stage::Evaluate);
 
 /// Hidden states of one model and the head that turns them into logits.
 struct Measured

@@ -7,6 +7,7 @@
 #include "run/report_builder.h"
 #include "run/run_folder.h"
 #include "run/stages.h"
+#include "run/touch_up_stage.h"
 #include "run/tune_stage.h"
 #include "run/weight_check.h"
 #include "tensor/device.h"
@@ -99,6 +100,7 @@ struct JobRunner::Impl
     void show_plan();
     void calibrate();
     void tune();
+    void touch_up();
     void export_all();
     void evaluate();
     at::Tensor evaluation_ids() const;
@@ -178,6 +180,16 @@ void JobRunner::Impl::tune()
 {
     const StageScope stage(context, Stage::Tune, spec.recipe.name);
     run_tune_stage(context, {spec, *model, *folder, calibration ? &*calibration : nullptr});
+}
+
+void JobRunner::Impl::touch_up()
+{
+    if (!calibration || !wants_touch_up(spec.recipe, folder->plan())) {
+        return;
+    }
+    const StageScope stage(context, Stage::TouchUp, "scales of all layers");
+    run_touch_up_stage(context, *model, *folder, *calibration);
+    emit_memory_sample(context);
 }
 
 void JobRunner::Impl::export_all()
@@ -270,6 +282,7 @@ void JobRunner::run()
     impl_->show_plan();
     impl_->calibrate();
     impl_->tune();
+    impl_->touch_up();
     impl_->export_all();
     impl_->evaluate();
 }
@@ -327,11 +340,15 @@ ExportReport export_run(const std::filesystem::path& run, const std::string& for
     RunContext context{emitter, std::move(control), "cpu", 0};
     const auto folder = RunFolder::open(run);
     const auto source = source::open_model(folder->spec().model.path);
-    if (folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {
+    const bool lacks_touch_up = needs_calibration(folder->spec())
+        && wants_touch_up(folder->spec().recipe, folder->plan()) && !folder->has_touched_scales();
+    if (lacks_touch_up
+        || folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {
         fail(ErrorCode::InvalidSpec, "the run is not finished",
             {{"run", run.string()},
                 {"found",
-                    concat(folder->finished_blocks(), " of ", source->info.blocks, " blocks")}},
+                    concat(folder->finished_blocks(), " of ", source->info.blocks, " blocks",
+                        lacks_touch_up ? ", not touched up" : "")}},
             "Resume it first");
     }
     const StageScope stage(context, Stage::Export, format);

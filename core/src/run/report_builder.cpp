@@ -42,15 +42,22 @@ void ReportBuilder::add(const BlockFinished& block)
 
 void ReportBuilder::add(const LayerFinished& layer)
 {
-    report_.layers.push_back({layer.layer, layer.scheme, layer.bits, layer.mse, layer.cosine,
-        layer.sqnr_db, layer.out_mse, layer.out_sqnr_db});
+    const LayerReport entry{layer.layer, layer.scheme, layer.bits, layer.mse, layer.cosine,
+        layer.sqnr_db, layer.out_mse, layer.out_sqnr_db};
+    // A touch-up measures a layer again.
+    const auto [known, is_new] = layer_index_.emplace(layer.layer, report_.layers.size());
+    if (is_new) {
+        report_.layers.push_back(entry);
+    } else {
+        report_.layers[known->second] = entry;
+    }
 }
 
 void ReportBuilder::add(const StageFinished& stage)
 {
     StageSeconds& seconds = report_.seconds;
     double* const slots[] = {&seconds.load, &seconds.calibrate, &seconds.score, &seconds.tune,
-        &seconds.export_, &seconds.eval};
+        &seconds.touch_up, &seconds.export_, &seconds.eval};
     *slots[static_cast<std::size_t>(stage.stage)] += stage.seconds;
 }
 

@@ -5,6 +5,8 @@
 #include <bitsmith/observer.h>
 #include <bitsmith/report.h>
 
+#include <map>
+
 namespace bitsmith {
 
 class ReportBuilder : public Observer
@@ -29,6 +31,7 @@ private:
     { }
 
     Report report_;
+    std::map<std::string, std::size_t> layer_index_;
 };
 
 } // namespace bitsmith

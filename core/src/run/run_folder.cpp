@@ -290,13 +290,13 @@ std::optional<tune::BlockInputs> RunFolder::load_inputs(int64_t index) const
     }
     const tensor::SafetensorsReader reader(map_file(file));
     tune::BlockInputs inputs;
-    inputs.reference = reader.load(kReference).clone();
+    inputs.reference = reader.load(kReference);
     const auto same = reader.metadata().find(kSame);
     const bool shared = same != reader.metadata().end() && same->second == "true";
     if (shared) {
         inputs.quantized = inputs.reference;
     } else if (reader.find(kQuantized) != nullptr) {
-        inputs.quantized = reader.load(kQuantized).clone();
+        inputs.quantized = reader.load(kQuantized);
     }
     return inputs;
 }
@@ -327,8 +327,8 @@ std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
         return found->second;
     };
     calib::CalibrationSet calibration;
-    calibration.ids = reader.load("ids").clone();
-    calibration.mask = reader.load("mask").clone();
+    calibration.ids = reader.load("ids");
+    calibration.mask = reader.load("mask");
     try {
         calibration.holdout = std::stoll(text("holdout"));
         calibration.asked = std::stoll(text("asked"));
@@ -343,6 +343,18 @@ std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
     }
     calibration.origin = text("origin");
     return calibration;
+}
+
+bool RunFolder::has_touched_scales() const
+{
+    return stdfs::exists(impl_->folder / run_files::kTouchedScales);
+}
+
+void RunFolder::publish_touched_scales(const std::map<std::string, at::Tensor>& scales)
+{
+    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kTouchedScales,
+        {scales.begin(), scales.end()}, {});
+    flush();
 }
 
 void RunFolder::publish_report(const Report& report)
@@ -364,7 +376,23 @@ quant::QuantizedWeight RunFolder::load(std::string_view layer) const
         fail(ErrorCode::MissingTensor, "the run does not quantize this layer",
             {{"run", impl_->folder.string()}, {"layer", std::string(layer)}});
     }
-    return impl_->block(index)->load(layer);
+    quant::QuantizedWeight weight = impl_->block(index)->load(layer);
+    if (has_touched_scales()) {
+        const tensor::SafetensorsReader touched(
+            map_file(impl_->folder / run_files::kTouchedScales));
+        if (touched.find(layer) != nullptr) {
+            const at::Tensor scales = touched.load(layer);
+            if (scales.sizes() != weight.scales.sizes()
+                || scales.scalar_type() != weight.scales.scalar_type()) {
+                fail(ErrorCode::FileCorrupt, "the touched-up scales do not fit the layer",
+                    {{"file", (impl_->folder / run_files::kTouchedScales).string()},
+                        {"layer", std::string(layer)}},
+                    "Remove the file and resume; the scales are touched up again");
+            }
+            weight.scales = scales;
+        }
+    }
+    return weight;
 }
 
 } // namespace bitsmith

@@ -6,6 +6,8 @@
 // - blocks/NNNN.safetensors: finished layers of block N, published by rename (block_file.h)
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
 // - calibration.safetensors: ids, mask; number of held-out rows, origin and warnings as metadata
+// - touched-scales.safetensors: LAYER -> fp16 scales that take the place of the block's, when the scales
+//   were touched up end to end
 // - report.json: when the job has ended
 // - lock: flock'ed by the process that runs the job, with its pid
 #pragma once
@@ -17,6 +19,8 @@
 
 #include <bitsmith/model_info.h>
 #include <bitsmith/run_reader.h>
+
+#include <map>
 
 namespace bitsmith {
 
@@ -58,6 +62,9 @@ public:
     void publish_calibration(const calib::CalibrationSet& calibration);
     /// Empty when it is not published yet. Throws FileCorrupt.
     std::optional<calib::CalibrationSet> load_calibration() const;
+    bool has_touched_scales() const;
+    /// Layer -> fp16 [rows, groups]. From then on load() gives the codes with these.
+    void publish_touched_scales(const std::map<std::string, at::Tensor>& scales);
     void publish_report(const Report& report);
 
     bool contains(std::string_view layer) const override;

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "run/touch_up_stage.h"
+
+#include "base/text.h"
+#include "eval/divergence.h"
+#include "run/tune_stage.h"
+#include "tune/batch_sampler.h"
+#include "tune/layer_errors.h"
+#include "tune/touched_layer.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <map>
+
+namespace bitsmith {
+
+namespace {
+
+constexpr int64_t kSteps = 24;
+constexpr int64_t kWindowsPerStep = 4;
+constexpr int64_t kStepsPerCheck = 8;
+/// Positions whose logits exist at one time.
+constexpr int64_t kPositionsPerChunk = 128;
+
+bool is_touched(const PlannedLayer& layer)
+{
+    return layer.block_index >= 0 && layer.scheme.is_quantized()
+        && layer.scheme.data_type == DataType::Int;
+}
+
+class TouchUp
+{
+public:
+    TouchUp(RunContext& context, const model::CausalLm& model, RunFolder& folder,
+        const calib::CalibrationSet& calibration)
+        : context_(context)
+        , model_(model)
+        , folder_(folder)
+        , calibration_(calibration)
+        , shared_(model.shared(calibration.ids.size(1)))
+    {
+        for (const PlannedLayer& layer : folder.plan().layers) {
+            if (is_touched(layer)) {
+                layers_.emplace(layer.name, tune::TouchedLayer(folder.load(layer.name)));
+            }
+        }
+    }
+
+    void run();
+
+private:
+    std::unique_ptr<model::DecoderBlock> load_block(int64_t index) const;
+    at::Tensor rows(const at::Tensor& all, const at::Tensor& samples) const
+    {
+        return all.index_select(0, samples).to(model_.options().device());
+    }
+    std::vector<at::Tensor> forward(const at::Tensor& samples) const;
+    double divergence(
+        const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient) const;
+    void backward(const std::vector<at::Tensor>& inputs, at::Tensor gradient);
+    double held_out_divergence() const;
+    void check(int64_t steps_done);
+
+    RunContext& context_;
+    const model::CausalLm& model_;
+    RunFolder& folder_;
+    const calib::CalibrationSet& calibration_;
+    const model::BlockShared shared_;
+    at::Tensor original_; ///< hidden after the last original block, CPU
+    std::map<std::string, tune::TouchedLayer> layers_;
+    double best_ = std::numeric_limits<double>::infinity();
+    double start_ = 0;
+    std::map<std::string, at::Tensor> best_factors_;
+};
+
+std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
+{
+    const at::NoGradGuard no_grad;
+    auto block = model_.load_block(index);
+    for (const model::BlockLinear& item : block->linears()) {
+        if (!folder_.contains(item.linear->name)) {
+            continue;
+        }
+        quant::QuantizedWeight weight = folder_.load(item.linear->name);
+        const auto touched = layers_.find(item.linear->name);
+        if (touched != layers_.end()) {
+            weight = touched->second.apply(std::move(weight));
+        }
+        item.linear->weight =
+            quant::codec_for(weight.scheme).decode(weight).to(item.linear->weight.options());
+    }
+    return block;
+}
+
+/// Inputs of every block, and the output of the last.
+std::vector<at::Tensor> TouchUp::forward(const at::Tensor& samples) const
+{
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> hidden{model_.embed(calibration_.ids.index_select(0, samples))};
+    for (int64_t i = 0; i < model_.n_blocks(); ++i) {
+        context_.checkpoint();
+        hidden.push_back(load_block(i)->forward(hidden.back(), shared_));
+    }
+    return hidden;
+}
+
+/// Mean divergence over the positions that count, and its gradient where that is wanted.
+double TouchUp::divergence(
+    const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient) const
+{
+    const at::Tensor flat = hidden.flatten(0, 1);
+    const at::Tensor original = rows(original_, samples).flatten(0, 1);
+    const at::Tensor mask = rows(calibration_.mask, samples).flatten().to(at::kFloat);
+    const double counted = std::max(mask.sum().item<double>(), 1.0);
+    std::vector<at::Tensor> gradients;
+    double sum = 0;
+    for (int64_t first = 0; first < flat.size(0); first += kPositionsPerChunk) {
+        const int64_t count = std::min(kPositionsPerChunk, flat.size(0) - first);
+        at::Tensor expected;
+        {
+            const at::NoGradGuard no_grad;
+            expected = model_.logits(original.narrow(0, first, count)).log_softmax(-1);
+        }
+        const at::AutoGradMode with_gradients(gradient != nullptr);
+        const at::Tensor part =
+            flat.narrow(0, first, count).detach().requires_grad_(gradient != nullptr);
+        const at::Tensor found = model_.logits(part).log_softmax(-1);
+        const at::Tensor loss =
+            ((expected.exp() * (expected - found)).sum(-1) * mask.narrow(0, first, count)).sum()
+            / counted;
+        sum += loss.item<double>();
+        if (gradient != nullptr) {
+            loss.backward();
+            gradients.push_back(part.grad());
+        }
+    }
+    if (gradient != nullptr) {
+        *gradient = at::cat(gradients).view(hidden.sizes());
+    }
+    return sum;
+}
+
+/// From the last block to the first; each is computed again with gradients.
+void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradient)
+{
+    for (int64_t i = model_.n_blocks() - 1; i >= 0; --i) {
+        context_.checkpoint();
+        const auto block = load_block(i);
+        const at::AutoGradMode with_gradients(true);
+        std::vector<model::Linear*> touched;
+        for (const model::BlockLinear& item : block->linears()) {
+            if (layers_.contains(item.linear->name)) {
+                item.linear->weight.requires_grad_();
+                touched.push_back(item.linear);
+            }
+        }
+        const at::Tensor input = inputs[static_cast<std::size_t>(i)].detach().requires_grad_(i > 0);
+        block->forward(input, shared_).backward(gradient);
+        for (const model::Linear* linear : touched) {
+            if (linear->weight.grad().defined()) { // not for an expert that no token reached
+                layers_.at(linear->name)
+                    .add_gradient(linear->weight.grad(), linear->weight.detach());
+            }
+        }
+        gradient = input.grad();
+    }
+}
+
+double TouchUp::held_out_divergence() const
+{
+    const int64_t samples = calibration_.ids.size(0);
+    const int64_t count = std::max<int64_t>(
+        1, std::min(calibration_.holdout > 0 ? calibration_.holdout : kWindowsPerStep, samples));
+    double sum = 0;
+    for (int64_t first = samples - count; first < samples; first += kWindowsPerStep) {
+        const int64_t n = std::min(kWindowsPerStep, samples - first);
+        const at::Tensor part = at::arange(first, first + n, at::kLong);
+        sum += divergence(forward(part).back(), part, nullptr) * static_cast<double>(n);
+    }
+    return sum / static_cast<double>(count);
+}
+
+void TouchUp::check(int64_t steps_done)
+{
+    if (steps_done % kStepsPerCheck != 0 && steps_done != kSteps) {
+        return;
+    }
+    const double found = held_out_divergence();
+    start_ = steps_done == 0 ? found : start_;
+    context_.events.emit(
+        MetricReady{concat("touch-up, step ", steps_done), "held_out_kld", found, start_});
+    if (!(found < best_)) {
+        return;
+    }
+    best_ = found;
+    for (const auto& [name, layer] : layers_) {
+        best_factors_[name] = layer.factors().clone();
+    }
+}
+
+void TouchUp::run()
+{
+    {
+        const at::NoGradGuard no_grad;
+        original_ = eval::run_blocks(
+            context_, model_, calibration_.ids, [&](int64_t i) { return model_.load_block(i); }, 0,
+            model_.n_blocks(), Stage::TouchUp);
+    }
+    const int64_t samples = calibration_.ids.size(0) - calibration_.holdout;
+    tune::BatchSampler sampler(tune::own_shuffle(context_.random("touch-up")), samples,
+        std::min(samples, kWindowsPerStep));
+    double bits = 0;
+    for (const PlannedLayer& layer : folder_.plan().layers) {
+        bits = std::max(bits, is_touched(layer) ? static_cast<double>(layer.scheme.bits) : 0.0);
+    }
+    const double rate = bits <= 3 ? 3e-3 : 1e-3;
+    check(0);
+    for (int64_t i = 0; i < kSteps; ++i) {
+        const at::Tensor batch = at::tensor(sampler.next(), at::kLong);
+        const std::vector<at::Tensor> hidden = forward(batch);
+        at::Tensor gradient;
+        const double loss = divergence(hidden.back(), batch, &gradient);
+        if (!std::isfinite(loss)) {
+            fail(ErrorCode::NumericFailure, "the divergence of the quantized model is not finite",
+                {{"step", std::to_string(i)}}, "Use --touch-up off");
+        }
+        backward(hidden, std::move(gradient));
+        for (auto& [name, layer] : layers_) {
+            layer.step(rate * (1 - static_cast<double>(i) / kSteps), i + 1);
+        }
+        context_.events.emit(StageProgress{Stage::TouchUp, i + 1, kSteps, "steps"});
+        check(i + 1);
+    }
+    std::map<std::string, at::Tensor> scales;
+    for (auto& [name, layer] : layers_) {
+        layer.set_factors(best_factors_.at(name));
+        scales.emplace(name, layer.scales());
+    }
+    folder_.publish_touched_scales(scales);
+}
+
+/// The errors of the layers' weights are those of the touched-up scales from here on.
+void emit_touched_errors(RunContext& context, const model::CausalLm& model, const RunFolder& folder)
+{
+    for (int64_t i = 0; i < model.n_blocks(); ++i) {
+        context.checkpoint();
+        const auto block = model.load_block(i);
+        for (const model::BlockLinear& item : block->linears()) {
+            const PlannedLayer* planned = folder.plan().find(item.linear->name);
+            if (planned == nullptr || !is_touched(*planned)) {
+                continue;
+            }
+            const quant::QuantizedWeight weight = folder.load(planned->name);
+            LayerFinished errors;
+            errors.block = i;
+            errors.layer = planned->name;
+            errors.scheme = scheme_name(planned->scheme);
+            errors.bits = effective_bits(planned->scheme, planned->columns);
+            tune::measure_weight(
+                item.linear->weight, quant::codec_for(weight.scheme).decode(weight), errors);
+            context.events.emit(errors);
+        }
+    }
+}
+
+} // namespace
+
+bool wants_touch_up(const Recipe& recipe, const Plan& plan)
+{
+    if (recipe.touch_up == TouchUpMode::Off) {
+        return false;
+    }
+    int64_t touched = 0, low = 0;
+    for (const PlannedLayer& layer : plan.layers) {
+        touched += is_touched(layer) ? 1 : 0;
+        low += is_touched(layer) && layer.scheme.bits <= 3 ? 1 : 0;
+    }
+    return touched > 0
+        && (recipe.touch_up == TouchUpMode::On || (recipe.iters > 0 && 2 * low > touched));
+}
+
+void run_touch_up_stage(RunContext& context, const model::CausalLm& model, RunFolder& folder,
+    const calib::CalibrationSet& calibration)
+{
+    if (!folder.has_touched_scales()) {
+        TouchUp(context, model, folder, calibration).run();
+    }
+    emit_touched_errors(context, model, folder);
+}
+
+} // namespace bitsmith
