@@ -12,59 +12,10 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 
-import measured_process
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIXTURES = pathlib.Path(os.environ.get("BITSMITH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
-CACHE = pathlib.Path(
-    os.environ.get("BITSMITH_CACHE")
-    or pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "bitsmith"
-)
-CLI = pathlib.Path(os.environ.get("BITSMITH_CLI", ROOT / "build" / "dev" / "app" / "cli" / "bitsmith-cli"))
-
-PEER = r"""
-import sys, torch
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from auto_round import AutoRound
-model_dir, ids, out, bits, iters, group, seqlen, batch, threads = sys.argv[1:10]
-torch.set_num_threads(int(threads))
-tokenizer = AutoTokenizer.from_pretrained(model_dir)
-model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
-samples = [row.unsqueeze(0) for row in load_file(ids)["input_ids"]]
-AutoRound(model, tokenizer, bits=int(bits), group_size=int(group), sym=True, iters=int(iters), seqlen=int(seqlen),
-          nsamples=len(samples), batch_size=int(batch), dataset=samples, seed=42, device_map="cpu",
-          ).quantize_and_save(out, format="auto_round")
-"""
-
-
-def prepare(work, samples, seqlen):
-    """bf16 Hugging Face folder of the demo model, and calibration tokens from the C4 text."""
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    gguf = CACHE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    folder = work / "model"
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    config = read.config.to_dict()
-    config.pop("quantization_config", None)  # a model read from GGUF refuses to be saved
-    model = AutoModelForCausalLM.from_config(type(read.config).from_dict(config), dtype=torch.bfloat16)
-    model.load_state_dict(read.state_dict())
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    text = (FIXTURES / "text" / "c4.utf8").read_text()
-    ids = tokenizer(text[: samples * seqlen * 16], add_special_tokens=False)["input_ids"]
-    ids = torch.tensor(ids[: samples * seqlen]).reshape(samples, seqlen)
-    save_file({"input_ids": ids}, work / "calibration.safetensors")
-    return folder
+import comparison
 
 
 def product_floor(blocks, hidden, kv, inner, samples, seqlen, batch, iters):
@@ -95,12 +46,6 @@ def product_floor(blocks, hidden, kv, inner, samples, seqlen, batch, iters):
     return blocks * (iters * step + full_passes)
 
 
-def judge(model, reference, text):
-    out = subprocess.run([CLI, "eval", model, "--reference", reference, "--text", text, "--tokens", "8192",
-                          "--seqlen", "512", "--json"], stdout=subprocess.PIPE, check=True)
-    return json.loads(out.stdout)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bits", default="4,2")
@@ -118,9 +63,9 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     model = work / "model"
     if not (model / "config.json").exists():
-        prepare(work, args.samples, args.seqlen)
+        comparison.prepare(work, args.samples, args.seqlen)
     calibration = work / "calibration.safetensors"
-    text = FIXTURES / "text" / "wikitext2-test.raw"
+    text = comparison.FIXTURES / "text" / "wikitext2-test.raw"
     config = json.loads((model / "config.json").read_text())
     kv = config["num_key_value_heads"] * config["hidden_size"] // config["num_attention_heads"]
     result = {"settings": {k: v for k, v in vars(args).items() if k not in ("work", "output")},
@@ -130,26 +75,19 @@ def main():
               "bits": {}}
     for bits in [int(b) for b in args.bits.split(",")]:
         entry = {}
-        common = ["--bits", str(bits), "--group-size", str(args.group_size), "--iters", str(args.iters),
-                  "--nsamples", str(args.samples), "--seqlen", str(args.seqlen), "--batch-size", str(args.batch_size),
-                  "--dataset", str(calibration), "--threads", str(args.threads), "--format", "auto_round"]
+        common = ["--bits", bits, "--group-size", args.group_size, "--iters", args.iters, "--nsamples", args.samples,
+                  "--seqlen", args.seqlen, "--batch-size", args.batch_size, "--dataset", calibration,
+                  "--threads", args.threads]
         for mode, extra in (("reference_mode", ["--reference-mode"]), ("default_mode", [])):
-            out, run = work / f"{mode}-w{bits}", work / f"{mode}-w{bits}.run"
-            for folder in (out, run):
-                shutil.rmtree(folder, ignore_errors=True)
-            entry[mode] = measured_process.run(
-                [CLI, "quantize", model, *common, *extra, "--output", out, "--run-dir", run],
-                work / f"{mode}-w{bits}.log")
-            entry[mode]["eval"] = judge(out, model, text)
+            out = work / f"{mode}-w{bits}"
+            entry[mode] = comparison.run_ours(model, out, common + extra)
+            entry[mode]["eval"] = comparison.judge(out, model, text)
         if not args.skip_peer:
-            out = work / f"peer-w{bits}"
-            shutil.rmtree(out, ignore_errors=True)
-            entry["auto_round"] = measured_process.run(
-                [sys.executable, "-c", PEER, str(model), str(calibration), str(out), str(bits), str(args.iters),
-                 str(args.group_size), str(args.seqlen), str(args.batch_size), str(args.threads)],
-                work / f"peer-w{bits}.log")
-            found = [p.parent for p in out.rglob("config.json")]
-            entry["auto_round"]["eval"] = judge(found[0], model, text)
+            options = {"bits": bits, "group_size": args.group_size, "sym": True, "iters": args.iters,
+                       "seqlen": args.seqlen, "batch_size": args.batch_size, "seed": 42}
+            entry["auto_round"], exported = comparison.run_peer(
+                model, calibration, work / f"peer-w{bits}", args.threads, options)
+            entry["auto_round"]["eval"] = comparison.judge(exported, model, text)
             ours, peer = entry["reference_mode"], entry["auto_round"]
             entry["ratios"] = {
                 "kld": ours["eval"]["kld_mean"] / peer["eval"]["kld_mean"],

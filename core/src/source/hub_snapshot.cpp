@@ -39,7 +39,7 @@ std::vector<std::string> check_hub_snapshot(const fs::path& folder)
         if (!entry.is_symlink()) {
             continue;
         }
-        const std::string name = fs::relative(entry.path(), folder).string();
+        const std::string name = entry.path().lexically_relative(folder).string();
         std::error_code error;
         const fs::path blob = fs::canonical(entry.path(), error);
         if (error) {
