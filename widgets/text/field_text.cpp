@@ -41,6 +41,7 @@ constexpr std::array kTitles = {
     BITSMITH_FIELD("selection", "State to keep"),
     BITSMITH_FIELD("touch_up", "Touch up at the end"),
     BITSMITH_FIELD("dynamic_max_gap", "Stop early after"),
+    BITSMITH_FIELD("mimic_reference", "Order of auto-round"),
     BITSMITH_FIELD("bits", "Bits"),
     BITSMITH_FIELD("group_size", "Group size"),
     BITSMITH_FIELD("sym", "Symmetric"),

@@ -23,7 +23,7 @@ constexpr int64_t kSteps = 24;
 constexpr int64_t kWindowsPerStep = 4;
 constexpr int64_t kStepsPerCheck = 8;
 /// Positions whose logits exist at one time.
-constexpr int64_t kPositionsPerChunk = 128;
+constexpr int64_t kPositionsPerChunk = 64;
 
 bool is_touched(const PlannedLayer& layer)
 {
@@ -72,7 +72,6 @@ private:
     at::Tensor original_; ///< hidden after the last original block, CPU
     std::map<std::string, tune::TouchedLayer> layers_;
     double best_ = std::numeric_limits<double>::infinity();
-    double start_ = 0;
     std::map<std::string, at::Tensor> best_factors_;
 };
 
@@ -189,9 +188,8 @@ void TouchUp::check(int64_t steps_done)
         return;
     }
     const double found = held_out_divergence();
-    start_ = steps_done == 0 ? found : start_;
     context_.events.emit(
-        MetricReady{concat("touch-up, step ", steps_done), "held_out_kld", found, start_});
+        MetricReady{concat("touch-up, step ", steps_done), "held_out_kld", found, {}});
     if (!(found < best_)) {
         return;
     }

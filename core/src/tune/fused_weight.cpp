@@ -60,7 +60,7 @@ at::Tensor FusedWeight::forward(const model::Linear&, const at::Tensor& x)
 
 at::Tensor FusedWeight::product_weight()
 {
-    return tuned_.values().to(linear_.weight.scalar_type());
+    return tuned_.values(linear_.weight.scalar_type());
 }
 
 } // namespace bitsmith::tune

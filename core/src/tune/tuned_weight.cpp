@@ -38,8 +38,21 @@ const at::Tensor& TunedWeight::values()
         const at::NoGradGuard no_grad;
         quantize_(state_);
         is_stale_ = false;
+        converted_.reset();
     }
     return state_.values;
+}
+
+const at::Tensor& TunedWeight::values(at::ScalarType type)
+{
+    const at::Tensor& own = values();
+    if (own.scalar_type() == type) {
+        return own;
+    }
+    if (!converted_.defined() || converted_.scalar_type() != type) {
+        converted_ = own.to(type);
+    }
+    return converted_;
 }
 
 void TunedWeight::add_gradient(const at::Tensor& output_gradient, const at::Tensor& input)

@@ -27,6 +27,8 @@ public:
     /// Ŵ [rows, columns] of the current values, computed when they have changed; overwritten after
     /// the next step.
     const at::Tensor& values();
+    /// The same in another element type, converted once.
+    const at::Tensor& values(at::ScalarType type);
 
     /// Adds (∂L/∂y)ᵀ · x to the gradient; output_gradient [tokens, rows], input [tokens, columns].
     void add_gradient(const at::Tensor& output_gradient, const at::Tensor& input);
@@ -47,6 +49,8 @@ public:
 
 private:
     AffineState state_;
+    at::Tensor
+        converted_; // values in the type that was asked for last; undefined when they are stale
     bool is_stale_ = true; // values are not those of the tuned values
     bool has_gradient_ = false;
 };

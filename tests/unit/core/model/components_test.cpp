@@ -36,6 +36,7 @@ class ModelComponentsTest : public QObject
 
 private Q_SLOTS:
     void normsRoundBeforeOrAfterTheWeight();
+    void normsHaveTheGradientOfTheirFormula();
     void addsOneToTheWeightOfGemmaNorms();
     void computesTheMeanSquareInFp32();
     void refusesNormsWithoutAnImplementation();
@@ -69,6 +70,19 @@ void ModelComponentsTest::normsRoundBeforeOrAfterTheWeight()
         Norm(spec, weight).forward(x).equal((normed * weight.to(at::kFloat)).to(at::kBFloat16)));
     QVERIFY(!(normed.to(at::kBFloat16) * weight)
                  .equal((normed * weight.to(at::kFloat)).to(at::kBFloat16)));
+}
+
+void ModelComponentsTest::normsHaveTheGradientOfTheirFormula()
+{
+    at::manual_seed(3);
+    const at::Tensor weight = at::randn({24}), gradient = at::randn({2, 5, 24});
+    const at::Tensor x = at::randn({2, 5, 24}).requires_grad_();
+    const at::Tensor plain = x.detach().clone().requires_grad_();
+    Norm({NormKind::Rms, NormCast::CastThenScale, 1e-5, false}, weight)
+        .forward(x)
+        .backward(gradient);
+    (plain * (plain.square().mean({-1}, true) + 1e-5).rsqrt() * weight).backward(gradient);
+    QVERIFY(at::allclose(x.grad(), plain.grad(), 1e-5, 1e-6));
 }
 
 void ModelComponentsTest::addsOneToTheWeightOfGemmaNorms()
