@@ -111,9 +111,11 @@ void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
         for (std::size_t i = 0; i < layers.size(); ++i) {
             hooks.emplace_back(*layers[i].linear, importances[i]);
         }
-        for (int64_t first = 0; first < chain_.size(0); first += micro_batch_) {
+        const int64_t samples = std::min(
+            chain_.size(0), (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1));
+        for (int64_t first = 0; first < samples; first += micro_batch_) {
             context_.checkpoint();
-            const int64_t count = std::min(micro_batch_, chain_.size(0) - first);
+            const int64_t count = std::min(micro_batch_, samples - first);
             for (InputImportanceHook& importance : importances) {
                 importance.set_token_weights(position_weights_.defined()
                         ? position_weights_.narrow(0, first, count)

@@ -10,6 +10,9 @@ namespace bitsmith::tune {
 class InputImportanceHook final : public model::LinearHook
 {
 public:
+    /// Tokens that settle a mean square per channel.
+    static constexpr int64_t kTokens = 8192;
+
     /// ω [tokens] of the next forward; undefined: all equal. Layers that see other tokens than the
     /// block does (routed experts) count theirs equally.
     void set_token_weights(at::Tensor weights) { token_weights_ = std::move(weights); }

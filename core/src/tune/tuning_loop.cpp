@@ -22,7 +22,7 @@ namespace bitsmith::tune {
 namespace {
 
 /// Held-out losses taken in the course of one run.
-constexpr int64_t kHoldoutChecks = 10;
+constexpr int64_t kHoldoutChecks = 5;
 
 at::Tensor rows_of(const at::Tensor& all, const at::Tensor& samples)
 {

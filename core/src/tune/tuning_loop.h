@@ -48,7 +48,7 @@ struct TuningOutcome
 /// the accumulation. Selection:
 /// - Last: the state after the last step.
 /// - Minibatch: the state whose own batch had the lowest loss, as in the reference.
-/// - Holdout: about every tenth of the steps, and before the first, the loss on the held-out
+/// - Holdout: about every fifth of the steps, and before the first, the loss on the held-out
 /// samples
 ///   is taken; the lowest wins. Without held-out samples this is Last.
 /// dynamic_max_gap ends the loop for Minibatch and Holdout.
