@@ -88,14 +88,20 @@ std::vector<Stage> stages_of(const std::vector<PlannedLinear>& layers)
     return stages;
 }
 
+bool is_same(const at::Tensor& a, const at::Tensor& b)
+{
+    return a.defined() && b.defined() && a.const_data_ptr() == b.const_data_ptr()
+        && a.sizes() == b.sizes();
+}
+
 /// For each of the inputs the first one that is the same tensor.
 std::vector<std::size_t> leaders_of(const std::vector<at::Tensor>& inputs)
 {
     std::vector<std::size_t> leaders;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
         std::size_t leader = k;
-        for (std::size_t i = 0; i < k && inputs[k].defined(); ++i) {
-            if (inputs[i].defined() && inputs[i].is_alias_of(inputs[k])) {
+        for (std::size_t i = 0; i < k; ++i) {
+            if (is_same(inputs[i], inputs[k])) {
                 leader = leaders[i];
                 break;
             }
