@@ -48,6 +48,9 @@ struct ModelInfo
     int64_t hidden_size = 0;
     int64_t vocab_size = 0;
     int64_t max_length = 0; ///< context in tokens
+    int64_t heads = 0; ///< query heads of the first block
+    int64_t kv_heads = 0; ///< key/value heads of the first block
+    int64_t experts = 0; ///< routed experts of a block; 0: none
     int64_t parameters = 0;
     int64_t bytes = 0; ///< of all tensors as stored
     bool tied_head = false;
@@ -72,6 +75,9 @@ void visit_fields(Visitor& v, Self& m)
     v("hidden_size", m.hidden_size, any_value(), "width of the hidden state");
     v("vocab_size", m.vocab_size, any_value(), "rows of the embedding");
     v("max_length", m.max_length, range(0, 1e12, "tokens"), "context length");
+    v("heads", m.heads, any_value(), "query heads");
+    v("kv_heads", m.kv_heads, any_value(), "key and value heads");
+    v("experts", m.experts, any_value(), "routed experts of a block");
     v("parameters", m.parameters, any_value(), "number of weights");
     v("bytes", m.bytes, range(0, 1e18, "bytes"), "size of all tensors");
     v("tied_head", m.tied_head, any_value(), "head shares the embedding");

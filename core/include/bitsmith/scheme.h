@@ -17,16 +17,18 @@ enum class DataType
     Int, ///< integer codes, scale per group, integer zero point
     IntFloatZero, ///< integer codes, scale and floating point minimum per group (GGUF Q4_1, Q5_1)
     IntDouble, ///< integer codes with quantized scales and minima per super-block (GGUF K types)
-    MxFp,
-    MxInt,
-    NvFp,
-    Fp8,
+    MxFp, ///< floating point codes, power-of-two scale per group (OCP MX); exponent rounded down
+    MxFpRceil, ///< the same with the exponent rounded up, so that no value is clipped
+    MxInt, ///< fixed-point codes, power-of-two scale per group
+    NvFp, ///< E2M1 codes, E4M3 scale per group, one fp32 scale per tensor
+    NvFpE5m3, ///< E2M1 codes, UE5M3 scale per group, none per tensor
+    Fp8, ///< E4M3 codes, fp32 scale per row, tensor, group or tile
 };
 template <>
 struct EnumNames<DataType>
 {
-    static constexpr std::array<std::string_view, 8> names = {
-        "float", "int", "int_float_zero", "int_double", "mx_fp", "mx_int", "nv_fp", "fp8"};
+    static constexpr std::array<std::string_view, 10> names = {"float", "int", "int_float_zero",
+        "int_double", "mx_fp", "mx_fp_rceil", "mx_int", "nv_fp", "nv_fp_e5m3", "fp8"};
 };
 
 /// group_size values with a meaning of their own.
@@ -40,6 +42,7 @@ struct Scheme
     int64_t bits = 4;
     int64_t group_size =
         128; ///< consecutive input columns per scale; -1 one group per row; 0 one per tensor
+    int64_t group_rows = 1; ///< rows that share these scales; above 1: tiles
     bool sym = true;
     DataType data_type = DataType::Int;
     int64_t act_bits = 16;
@@ -54,6 +57,13 @@ struct Scheme
     std::string gguf_type;
 
     bool is_quantized() const { return bits < 16; }
+    bool quantizes_activations() const { return act_bits < 16; }
+    /// Whether the largest activation has to be known beforehand: static scales, and the scale per
+    /// tensor of NvFp.
+    bool needs_input_max() const
+    {
+        return quantizes_activations() && (!act_dynamic || act_data_type == DataType::NvFp);
+    }
     bool operator==(const Scheme&) const = default;
 };
 
@@ -64,6 +74,7 @@ void visit_fields(Visitor& v, Self& s)
     v("bits", s.bits, range(1, 32, "bits"), "bits per weight code; 16 keeps the layer");
     v("group_size", s.group_size, range(-1, 65536, "columns"),
         "input columns that share a scale; -1: one group per row, 0: one per tensor");
+    v("group_rows", s.group_rows, range(1, 65536, "rows"), "rows that share the scales of a tile");
     v("sym", s.sym, any_value(), "symmetric codes around zero instead of scale and zero point");
     v("data_type", s.data_type, any_value(), "how weight codes are interpreted");
     v("act_bits", s.act_bits, range(1, 32, "bits"), "bits per activation; 16 keeps activations");
@@ -80,7 +91,11 @@ void visit_fields(Visitor& v, Self& s)
 /// A scheme that keeps the layer as it is.
 Scheme keep_scheme();
 
-/// Parses a scheme name ("W4A16", "w4g64", "W4A16G64", "W4A16G32_ASYM", "gguf:q4_0", "BF16").
+/// The format of a layer's activations as a scheme of its own: groups of consecutive features of a
+/// token. Only for schemes that quantize them.
+Scheme activation_scheme(const Scheme& scheme);
+
+/// Parses a scheme name ("W4A16", "w4g64", "W4A16G32_ASYM", "MXFP4", "NVFP4", "gguf:q4_0", "BF16").
 /// Throws InvalidSpec with the text and the nearest known name.
 Scheme parse_scheme(std::string_view text);
 

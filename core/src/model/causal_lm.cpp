@@ -93,11 +93,9 @@ Linear CausalLm::load_head() const
     return {head_name(), tensors_->load(head_name() + ".weight").to(options_).contiguous(), bias};
 }
 
-void CausalLm::replace_head(const at::Tensor& weight)
+void CausalLm::replace_head(Linear head)
 {
-    head_ = load_head();
-    BITSMITH_ASSERT(weight.sizes() == head_.weight.sizes());
-    head_.weight = weight.to(options_);
+    head_ = std::move(head);
 }
 
 std::string CausalLm::head_name() const

@@ -39,8 +39,8 @@ public:
     at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }
     /// The head as stored, padding rows included: what a quantizer works on.
     Linear load_head() const;
-    /// Puts `weight` [stored rows, hidden] (decoded, for example) in place of the stored one.
-    void replace_head(const at::Tensor& weight);
+    /// Takes `head`, made from that of load_head, in place of the stored one.
+    void replace_head(Linear head);
     /// Checkpoint name of the head's weight without ".weight"; the embedding's when tied.
     std::string head_name() const;
 

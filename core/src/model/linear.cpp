@@ -12,7 +12,12 @@ at::Tensor Linear::forward(const at::Tensor& x) const
 
 at::Tensor Linear::product(const at::Tensor& x, const at::Tensor& effective_weight) const
 {
-    return at::linear(x, effective_weight, bias);
+    return at::linear(transformed(x), effective_weight, bias);
+}
+
+at::Tensor Linear::transformed(const at::Tensor& x) const
+{
+    return input_transform ? input_transform->apply(x) : x;
 }
 
 } // namespace bitsmith::model

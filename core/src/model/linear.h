@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 
 namespace bitsmith::model {
@@ -20,6 +21,16 @@ public:
     virtual at::Tensor forward(const Linear& linear, const at::Tensor& x) = 0;
 };
 
+/// What a layer's input goes through before its product, such as the rounding of a runtime that
+/// quantizes activations.
+class InputTransform
+{
+public:
+    virtual ~InputTransform() = default;
+    /// x [..., in] -> same shape and element type; differentiable.
+    virtual at::Tensor apply(const at::Tensor& x) const = 0;
+};
+
 /// weight [out, in], bias [out] or undefined; all on one device and of one element type.
 class Linear
 {
@@ -34,12 +45,15 @@ public:
     bool defined() const { return weight.defined(); }
     /// x [..., in] -> [..., out]; through the hook when one is set.
     at::Tensor forward(const at::Tensor& x) const;
-    /// The product itself, never through the hook.
+    /// The product of the transformed input with a weight, never through the hook.
     at::Tensor product(const at::Tensor& x, const at::Tensor& effective_weight) const;
+    /// x as the product sees it.
+    at::Tensor transformed(const at::Tensor& x) const;
 
     std::string name; ///< checkpoint name without ".weight"
     at::Tensor weight;
     at::Tensor bias;
+    std::shared_ptr<const InputTransform> input_transform; ///< or null
 
 private:
     friend class LinearHookScope;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Which layer gets which scheme. Source: algorithm.md 1.3.
 #include "base/text.h"
+#include "plan/gguf_mix.h"
+#include "values/scheme_presets.h"
 
 #include <bitsmith/check.h>
 
@@ -70,6 +72,39 @@ std::string shape_refusal(const Scheme& scheme, const LayerInfo& layer)
     return {};
 }
 
+Scheme gguf_scheme(std::string_view type)
+{
+    const GgufPreset* preset = find_gguf_preset(type);
+    BITSMITH_ASSERT(preset != nullptr);
+    return preset->scheme;
+}
+
+/// The concrete type where a mix was asked for.
+Choice without_mix(Choice choice, const plan::GgufLayer& layer)
+{
+    if (!is_gguf_mix(choice.scheme)) {
+        return choice;
+    }
+    const std::string_view type = plan::gguf_layer_type(choice.scheme.gguf_type, layer);
+    const std::string asked = choice.reason == "default" ? "" : choice.reason + ", ";
+    return {gguf_scheme(type),
+        concat(asked, scheme_name(choice.scheme), ": ", enum_name(layer.category))};
+}
+
+/// K types have super-blocks of 256 columns; llama.cpp stores other widths with more bits.
+Choice with_fitting_type(Choice choice, const LayerInfo& layer)
+{
+    const std::string type = choice.scheme.gguf_type;
+    const std::string_view instead = plan::gguf_fallback_type(type);
+    if (instead.empty() || plan::fits_k_types(layer.columns)) {
+        return choice;
+    }
+    return {gguf_scheme(instead),
+        concat("shape: ", layer.columns, " columns, not a multiple of 256, so ", instead,
+            " instead of ", type),
+        false};
+}
+
 Choice choose(const LayerInfo& layer, Choice choice, const std::vector<Rule>& rules,
     const JobSpec& spec, const ModelInfo& model)
 {
@@ -127,8 +162,11 @@ Plan build_plan(const JobSpec& spec, const ModelInfo& model)
     const std::vector<Rule> rules = parse_overrides(spec.scheme);
     Plan plan;
     plan.layers.reserve(model.layers.size());
+    const std::vector<plan::GgufLayer> gguf_layers = plan::gguf_layers(model);
+    auto gguf_layer = gguf_layers.begin();
     for (const LayerInfo& layer : model.layers) {
         Choice choice = choose(layer, default_choice(layer, base, spec), rules, spec, model);
+        choice = with_fitting_type(without_mix(std::move(choice), *gguf_layer++), layer);
         plan.layers.push_back({layer.name, layer.block_index, layer.rows, layer.columns,
             std::move(choice.scheme), std::move(choice.reason), choice.as_asked});
     }

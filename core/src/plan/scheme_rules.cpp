@@ -96,6 +96,23 @@ void format_holds_scheme(const Subject& s, Issues& found)
     }
 }
 
+/// Layers that are quantized, but not with the type that was asked for.
+void report_other_types(const Plan& plan, Issues& found)
+{
+    std::map<std::string, std::vector<std::string>> names;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (!layer.as_asked && layer.scheme.is_quantized()) {
+            names[scheme_name(layer.scheme)].push_back(layer.name);
+        }
+    }
+    for (const auto& [type, layers] : names) {
+        found.push_back(finding("scheme.scheme",
+            concat(layers.size(), " layers get ", type,
+                " because their width is not a multiple of 256, which the type asked for needs: ",
+                some_of(layers), ".")));
+    }
+}
+
 void kept_by_shape(const Subject& s, Issues& found)
 {
     std::vector<std::string> names, short_groups;
@@ -104,7 +121,7 @@ void kept_by_shape(const Subject& s, Issues& found)
     }
     for (const PlannedLayer& layer : s.plan->layers) {
         const int64_t group = layer.scheme.group_size;
-        if (!layer.as_asked && layer.block_index >= 0) {
+        if (!layer.as_asked && !layer.scheme.is_quantized() && layer.block_index >= 0) {
             names.push_back(layer.name);
         } else if (layer.scheme.is_quantized() && group > 0 && layer.columns % group != 0) {
             short_groups.push_back(layer.name);
@@ -115,6 +132,7 @@ void kept_by_shape(const Subject& s, Issues& found)
             concat(names.size(), " layers stay at 16 bits because their shape does not fit: ",
                 some_of(names), ".")));
     }
+    report_other_types(*s.plan, found);
     if (!short_groups.empty()) {
         const auto fits = [&](int64_t group) {
             return std::all_of(s.plan->layers.begin(), s.plan->layers.end(),
@@ -247,6 +265,13 @@ void pattern_without_match(const Subject& s, Issues& found)
     }
 }
 
+/// llama.cpp fuses only the experts of a block; GGUF mixes use that for attention.
+bool may_differ(const std::string& unit, const Scheme& a, const Scheme& b)
+{
+    return !a.gguf_type.empty() && !b.gguf_type.empty()
+        && unit.find(".experts.") == std::string::npos;
+}
+
 void unit_with_several_schemes(const Subject& s, Issues& found)
 {
     if (!s.plan || s.model == nullptr) {
@@ -261,7 +286,7 @@ void unit_with_several_schemes(const Subject& s, Issues& found)
         }
         const Scheme& scheme = s.plan->layers[i].scheme;
         const auto [entry, added] = first.emplace(unit, &scheme);
-        if (!added && !(*entry->second == scheme)
+        if (!added && !(*entry->second == scheme) && !may_differ(unit, *entry->second, scheme)
             && std::find(mixed.begin(), mixed.end(), unit) == mixed.end()) {
             mixed.push_back(unit);
         }

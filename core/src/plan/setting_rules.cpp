@@ -112,9 +112,36 @@ void compensated_start(const Subject& s, Issues& found)
         found.push_back(
             finding("recipe.nsamples", "Compensated rounding needs calibration samples.", "128"));
     }
-    if (s.scheme && s.scheme->is_quantized() && s.scheme->group_size == kGroupPerTensor) {
+    if (!s.scheme || !s.scheme->is_quantized()) {
+        return;
+    }
+    const bool is_affine =
+        s.scheme->data_type == DataType::Int || s.scheme->data_type == DataType::IntFloatZero;
+    if (!is_affine || s.scheme->group_size == kGroupPerTensor) {
         found.push_back(finding("recipe.start",
-            "Compensated rounding needs a scale per group or row, not per tensor.", "search"));
+            "Compensated rounding is for integer codes with a scale per group or row.", "search"));
+    }
+}
+
+/// Layers whose activations have scales from calibration.
+void scales_without_calibration(const Subject& s, Issues& found)
+{
+    const bool has_data = s.spec.recipe.nsamples > 0 && s.spec.recipe.name != "rtn";
+    if (has_data || !s.scheme || !s.scheme->is_quantized()) {
+        return;
+    }
+    const bool is_needed = s.plan
+        ? std::any_of(s.plan->layers.begin(), s.plan->layers.end(),
+            [](const PlannedLayer& layer) {
+                return layer.scheme.is_quantized() && layer.scheme.needs_input_max();
+            })
+        : s.scheme->needs_input_max();
+    if (is_needed) {
+        found.push_back(finding("recipe.name",
+            concat(scheme_name(*s.scheme),
+                " has scales of activations that come from calibration text, and the recipe uses "
+                "none."),
+            "opt_rtn"));
     }
 }
 
@@ -263,6 +290,7 @@ constexpr Rule kRules[] = {
     {"V28", Severity::Error, out_of_range},
     {"V15", Severity::Error, no_samples},
     {"V37", Severity::Error, compensated_start},
+    {"V38", Severity::Error, scales_without_calibration},
     {"V32", Severity::Error, unknown_metric},
     {"V33", Severity::Error, nothing_to_measure_on},
     {"V34", Severity::Error, unknown_device},

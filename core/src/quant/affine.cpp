@@ -2,6 +2,7 @@
 #include "quant/affine.h"
 
 #include "quant/rounding.h"
+#include "quant/row_slices.h"
 
 #include <bitsmith/error.h>
 
@@ -16,8 +17,6 @@ namespace bitsmith::quant {
 namespace {
 
 constexpr double kHalfMax = 65504.0;
-/// Elements of a weight that are worked on at once outside tuning.
-constexpr int64_t kSliceElements = int64_t{1} << 22;
 
 AffineParameters symmetric(const at::Tensor& low, const at::Tensor& high, int64_t bits)
 {
@@ -37,16 +36,6 @@ at::Tensor positive_scale(const at::Tensor& low, const at::Tensor& high, int64_t
     return apart_from_zero(half_ste((high - low) / levels), kScaleThreshold);
 }
 
-/// Part of the tuned values that belongs to rows [first, first + count).
-TunedValues rows_of(const TunedValues& tuned, int64_t first, int64_t count)
-{
-    const auto part = [&](const at::Tensor& all) {
-        return all.defined() ? all.narrow(0, first, count) : all;
-    };
-    return {part(tuned.v), part(tuned.min_scale), part(tuned.max_scale),
-        {part(tuned.range.min), part(tuned.range.max)}};
-}
-
 struct Grouped
 {
     GroupLayout layout;
@@ -62,26 +51,6 @@ Grouped quantize_groups(const at::Tensor& weight, const Scheme& scheme, const Tu
     AffineParameters parameters = affine_parameters(range, scheme, tuned);
     at::Tensor codes = affine_codes(grouped, parameters, tuned.v, scheme.bits);
     return {layout, std::move(parameters), std::move(codes)};
-}
-
-int64_t slice_rows(const at::Tensor& weight, const Scheme& scheme)
-{
-    return scheme.group_size == kGroupPerTensor
-        ? weight.size(0)
-        : std::max<int64_t>(1, kSliceElements / weight.size(1));
-}
-
-void check_shapes(const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned)
-{
-    BITSMITH_ASSERT(weight.dim() == 2 && weight.is_floating_point());
-    const GroupLayout layout(scheme, weight.size(0), weight.size(1));
-    for (const at::Tensor* factor :
-        {&tuned.min_scale, &tuned.max_scale, &tuned.range.min, &tuned.range.max}) {
-        BITSMITH_ASSERT(!factor->defined()
-            || factor->sizes() == at::IntArrayRef({layout.group_rows, layout.groups}));
-    }
-    BITSMITH_ASSERT(!tuned.v.defined()
-        || tuned.v.sizes() == at::IntArrayRef({layout.group_rows, layout.groups, layout.width}));
 }
 
 } // namespace
@@ -156,6 +125,9 @@ void check_weight(const at::Tensor& weight, const Scheme& scheme, std::string_vi
         fail(ErrorCode::NumericFailure, "the weight has values that are not finite",
             std::move(context), "check the model's files, or keep this layer at 16 bits");
     }
+    if (scheme.data_type != DataType::Int && scheme.data_type != DataType::IntFloatZero) {
+        return;
+    }
     const double low = std::min(weight.amin().item<double>(), 0.0);
     const double high = std::max(weight.amax().item<double>(), 0.0);
     const double levels = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
@@ -181,8 +153,8 @@ std::string affine_refusal(const Scheme& scheme)
     if (scheme.group_size < kGroupPerRow) {
         return "group size " + std::to_string(scheme.group_size) + " has no meaning";
     }
-    if (scheme.act_bits < 16) {
-        return "quantized activations are not available for integer codes";
+    if (scheme.group_rows != 1) {
+        return "integer codes have scales per row, not per tile";
     }
     if (scheme.super_bits != 0 || scheme.super_group_size != 0) {
         return "integer codes with one scale per group have no super-blocks";
@@ -204,20 +176,19 @@ QuantizedWeight affine_encode(
     const at::NoGradGuard no_grad;
     check_shapes(weight, scheme, tuned);
     check_weight(weight, scheme, {});
-    const int64_t rows = weight.size(0), step = slice_rows(weight, scheme);
-    std::vector<at::Tensor> codes, scales, zeros;
-    for (int64_t first = 0; first < rows; first += step) {
-        const int64_t count = std::min(step, rows - first);
-        const bool whole = count == rows;
-        const Grouped part = quantize_groups(
-            weight.narrow(0, first, count), scheme, whole ? tuned : rows_of(tuned, first, count));
-        const AffineParameters& p = part.parameters;
-        codes.push_back(part.layout.join(part.codes.to(at::kByte)));
-        scales.push_back(part.layout.per_row(p.scale).to(at::kHalf));
-        zeros.push_back(p.minimum.defined() ? part.layout.per_row(p.minimum).to(at::kHalf)
-                                            : part.layout.per_row(p.zero).to(at::kByte));
-    }
-    return {scheme, at::cat(codes), at::cat(scales), at::cat(zeros)};
+    return encode_by_rows(
+        weight, scheme, tuned, [&scheme](const at::Tensor& rows, const TunedValues& values) {
+            const Grouped part = quantize_groups(rows, scheme, values);
+            const AffineParameters& p = part.parameters;
+            QuantizedWeight result;
+            result.scheme = scheme;
+            result.input_max = values.input_max;
+            result.codes = part.layout.join(part.codes.to(at::kByte));
+            result.scales = part.layout.per_row(p.scale).to(at::kHalf);
+            result.zeros = p.minimum.defined() ? part.layout.per_row(p.minimum).to(at::kHalf)
+                                               : part.layout.per_row(p.zero).to(at::kByte);
+            return result;
+        });
 }
 
 at::Tensor affine_decode(const QuantizedWeight& weight)

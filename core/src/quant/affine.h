@@ -38,7 +38,7 @@ at::Tensor affine_codes(const at::Tensor& grouped, const AffineParameters& param
 at::Tensor affine_values(const at::Tensor& codes, const AffineParameters& parameters);
 
 /// Throws NumericFailure when the weight [rows, columns] of `layer` (may be empty) has values that
-/// are not finite, naming their number, or too large for fp16 scales.
+/// are not finite, naming their number, or too large for the fp16 scales of affine schemes.
 void check_weight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer);
 
 /// Reason why an affine codec refuses the scheme; empty when it takes it.

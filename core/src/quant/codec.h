@@ -16,30 +16,66 @@
 
 namespace bitsmith::quant {
 
-/// Format-neutral result of quantizing one weight [rows, columns].
+/// Format-neutral result of quantizing one weight [rows, columns]. What the parts hold depends on the
+/// data type; undefined where it says nothing.
+///
+/// | type | codes | scales | zeros | super_scales | super_zeros |
+/// |---|---|---|---|---|---|
+/// | Int | code | fp16, signed | uint8 zero point | | |
+/// | IntFloatZero | code | fp16 | fp16 minimum | | |
+/// | IntDouble | code | int8 of 4-8 bits | uint8 (asymmetric) | fp16 d | fp16 dmin (asymmetric) |
+/// | MxFp, MxFpRceil, MxInt | sign and magnitude | uint8 E8M0 | | | |
+/// | NvFp | E2M1 | uint8 E4M3 | | fp32 [1] divisor | |
+/// | NvFpE5m3 | E2M1 | uint8 UE5M3 | | | |
+/// | Fp8 | E4M3 | fp32 | | | |
 struct QuantizedWeight
 {
     Scheme scheme;
-    at::Tensor codes; ///< uint8 [rows, columns]: unsigned codes; value = scale * (code - zero)
-    at::Tensor scales; ///< fp16 [rows, groups] (fp32 for types that store fp32); may be negative
-    at::Tensor
-        zeros; ///< uint8 [rows, groups] for Int; fp16 minimum [rows, groups] for IntFloatZero
-    // Second-level values of other data types are added beside these.
+    at::Tensor codes; ///< uint8 [rows, columns]
+    /// [rows, groups]; for tiles [rows of groups, groups], for Fp8 per tensor [1, 1].
+    at::Tensor scales;
+    at::Tensor zeros; ///< [rows, groups]
+    at::Tensor super_scales; ///< [rows, super-blocks]
+    at::Tensor super_zeros; ///< [rows, super-blocks]
+    at::Tensor input_max; ///< fp32 [1]: largest activation, for schemes that need it
 
     int64_t rows() const { return codes.size(0); }
     int64_t columns() const { return codes.size(1); }
+};
+
+/// The tensors of a QuantizedWeight by name, in the order they are stored in.
+struct WeightPart
+{
+    const char* name;
+    at::Tensor QuantizedWeight::*tensor;
+};
+inline constexpr WeightPart kWeightParts[] = {
+    {"codes", &QuantizedWeight::codes},
+    {"scales", &QuantizedWeight::scales},
+    {"zeros", &QuantizedWeight::zeros},
+    {"super_scales", &QuantizedWeight::super_scales},
+    {"super_zeros", &QuantizedWeight::super_zeros},
+    {"input_max", &QuantizedWeight::input_max},
 };
 
 /// Tuned values of one weight; undefined tensors mean V = 0 and factors 1. One group per tensor is
 /// one row of one group: v [1, 1, rows * columns], factors [1, 1].
 struct TunedValues
 {
-    at::Tensor v; ///< fp32 [rows, groups, group] padded; rounding offset, in units of a code
-    at::Tensor min_scale; ///< fp32 [rows, groups], clamped to [0, largest_factor()] at use
-    at::Tensor max_scale; ///< fp32 [rows, groups]
+    at::Tensor v; ///< fp32 [group rows, groups, group] padded; rounding offset, in units of a code
+    at::Tensor min_scale; ///< fp32 [group rows, groups], clamped to [0, largest_factor()] at use
+    at::Tensor max_scale; ///< fp32 [group rows, groups]
     /// What the factors apply to; undefined: the range of the weights in a group, which can only
     /// shrink. A searched range (quant/range_search.h) may grow again.
     GroupRange range;
+    /// fp32 [1]: the magnitude that a scale per tensor stands for (NvFp); undefined: the weight's
+    /// own. Layers that runtimes fuse share one.
+    at::Tensor tensor_max;
+    /// fp32 [1]: largest activation of the layer, only kept with the codes.
+    at::Tensor input_max;
+    /// V of floating point codes in units of the group's scale instead of the distance between
+    /// codes, as the reference has it; V then hardly moves large weights.
+    bool v_in_scales = false;
 
     double largest_factor() const { return range.min.defined() ? 2.0 : 1.0; }
 };
@@ -56,11 +92,18 @@ public:
         const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned) const = 0;
     virtual QuantizedWeight encode(
         const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned) const = 0;
+    /// Ranges of smallest Σ h (Ŵ - W)² that tuning may start from; undefined when the codec has no
+    /// better ones than those of the groups. weight [rows, columns] of any floating point type,
+    /// importance h [columns] >= 0 (undefined: all equal), tensor_max as in TunedValues.
+    virtual GroupRange search(const at::Tensor& weight, const Scheme& scheme,
+        const at::Tensor& importance, const at::Tensor& tensor_max) const = 0;
     /// fp32 [rows, columns].
     virtual at::Tensor decode(const QuantizedWeight& weight) const = 0;
 };
 
-/// Throws UnsupportedScheme.
+/// Empty: weights and activations of this scheme have codecs that take it. Otherwise the reason.
+std::string scheme_refusal(const Scheme& scheme);
+/// Throws UnsupportedScheme with the reason.
 const Codec& codec_for(const Scheme& scheme);
 
 /// Number of groups in a row of `columns`.

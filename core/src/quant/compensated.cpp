@@ -141,8 +141,12 @@ QuantizedWeight compensated_encode(const at::Tensor& weight, const Scheme& schem
     const at::Tensor original_order = order.argsort();
     const at::Tensor second = parameters.minimum.defined() ? parameters.minimum.to(at::kHalf)
                                                            : parameters.zero.to(at::kByte);
-    return {scheme, codes.t().index_select(1, original_order).to(at::kByte).contiguous(),
-        parameters.scale.to(at::kHalf), second};
+    QuantizedWeight result;
+    result.scheme = scheme;
+    result.codes = codes.t().index_select(1, original_order).to(at::kByte).contiguous();
+    result.scales = parameters.scale.to(at::kHalf);
+    result.zeros = second;
+    return result;
 }
 
 } // namespace bitsmith::quant

@@ -24,13 +24,15 @@ int64_t group_width(const Scheme& scheme, int64_t columns)
 GroupLayout::GroupLayout(const Scheme& scheme, int64_t rows, int64_t columns)
     : rows(rows)
     , columns(columns)
-    , group_rows(rows)
+    , tile_rows(scheme.group_rows)
+    , group_rows((rows + tile_rows - 1) / tile_rows)
     , groups(group_count(scheme, columns))
-    , width(group_width(scheme, columns))
+    , width(group_width(scheme, columns) * tile_rows)
     , per_tensor(scheme.group_size == kGroupPerTensor)
 {
-    BITSMITH_ASSERT(rows > 0 && columns > 0);
+    BITSMITH_ASSERT(rows > 0 && columns > 0 && tile_rows > 0);
     if (per_tensor) {
+        tile_rows = 1;
         group_rows = 1;
         groups = 1;
         width = rows * columns;
@@ -40,9 +42,16 @@ GroupLayout::GroupLayout(const Scheme& scheme, int64_t rows, int64_t columns)
 at::Tensor GroupLayout::split(const at::Tensor& weight) const
 {
     BITSMITH_ASSERT(weight.dim() == 2 && weight.size(0) == rows && weight.size(1) == columns);
-    const at::Tensor filled =
-        is_padded() ? at::constant_pad_nd(weight, {0, groups * width - columns}) : weight;
-    return filled.reshape({group_rows, groups, width});
+    const int64_t row_width = groups * (width / tile_rows);
+    const at::Tensor filled = is_padded()
+        ? at::constant_pad_nd(weight, {0, row_width - columns, 0, group_rows * tile_rows - rows})
+        : weight;
+    if (tile_rows == 1) {
+        return filled.reshape({group_rows, groups, width});
+    }
+    return filled.reshape({group_rows, tile_rows, groups, width / tile_rows})
+        .permute({0, 2, 1, 3})
+        .reshape({group_rows, groups, width});
 }
 
 at::Tensor GroupLayout::join(const at::Tensor& grouped) const
@@ -50,8 +59,13 @@ at::Tensor GroupLayout::join(const at::Tensor& grouped) const
     if (per_tensor) {
         return grouped.reshape({rows, columns});
     }
-    const at::Tensor filled = grouped.reshape({rows, groups * width});
-    return is_padded() ? filled.narrow(1, 0, columns).contiguous() : filled;
+    at::Tensor filled = grouped;
+    if (tile_rows > 1) {
+        filled = grouped.reshape({group_rows, groups, tile_rows, width / tile_rows})
+                     .permute({0, 2, 1, 3});
+    }
+    filled = filled.reshape({group_rows * tile_rows, groups * (width / tile_rows)});
+    return is_padded() ? filled.narrow(0, 0, rows).narrow(1, 0, columns).contiguous() : filled;
 }
 
 at::Tensor GroupLayout::per_row(const at::Tensor& per_group) const

@@ -12,10 +12,7 @@
 
 namespace bitsmith::quant {
 
-namespace {
-
-/// So that no importance is zero (lab.md 7.2).
-at::Tensor importances(const at::Tensor& given, int64_t columns)
+at::Tensor normalized_importance(const at::Tensor& given, int64_t columns)
 {
     if (!given.defined()) {
         return at::ones({columns}, at::kFloat);
@@ -27,15 +24,13 @@ at::Tensor importances(const at::Tensor& given, int64_t columns)
     return mean > 0 ? (values / mean + 1e-6).contiguous() : at::ones({columns}, at::kFloat);
 }
 
-} // namespace
-
 GroupRange search_range(
     const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance)
 {
     const at::NoGradGuard no_grad;
     const GroupLayout layout(scheme, weight.size(0), weight.size(1));
     const at::Tensor values = weight.to(at::kCPU, at::kFloat).contiguous();
-    at::Tensor h = importances(importance, layout.columns);
+    at::Tensor h = normalized_importance(importance, layout.columns);
     if (layout.per_tensor) {
         h = h.repeat({layout.rows});
     }

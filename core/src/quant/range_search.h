@@ -13,6 +13,10 @@
 
 namespace bitsmith::quant {
 
+/// Importances with the mean 1 and none of them zero (lab.md 7.2), fp32 [columns] on the CPU; all 1
+/// where `given` is undefined or all zero.
+at::Tensor normalized_importance(const at::Tensor& given, int64_t columns);
+
 /// Smallest Σ h (Ŵ - W)² of each group over a grid of ranges, scales rounded to fp16 as they are
 /// stored and refitted by least squares to the codes of each trial; the group's own range is one of
 /// the trials, so the error never grows. `weight` [rows, columns] of any floating point type,

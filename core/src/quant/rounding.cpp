@@ -36,6 +36,20 @@ struct HalfFunction : torch::autograd::Function<HalfFunction>
     }
 };
 
+struct PassFunction : torch::autograd::Function<PassFunction>
+{
+    static at::Tensor forward(
+        torch::autograd::AutogradContext*, const at::Tensor& value, const at::Tensor&)
+    {
+        return value.clone();
+    }
+    static torch::autograd::variable_list backward(
+        torch::autograd::AutogradContext*, const torch::autograd::variable_list& gradients)
+    {
+        return {at::Tensor(), gradients[0]};
+    }
+};
+
 struct ClampFunction : torch::autograd::Function<ClampFunction>
 {
     static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
@@ -80,6 +94,11 @@ at::Tensor round_ste(const at::Tensor& x)
 at::Tensor half_ste(const at::Tensor& x)
 {
     return HalfFunction::apply(x);
+}
+
+at::Tensor pass_gradient(const at::Tensor& value, const at::Tensor& source)
+{
+    return source.requires_grad() ? PassFunction::apply(value.detach(), source) : value;
 }
 
 at::Tensor clamp_inside(const at::Tensor& x, double low, double high)

@@ -12,6 +12,8 @@ namespace bitsmith::quant {
 at::Tensor round_ste(const at::Tensor& x);
 /// To the nearest value of fp16; keeps the element type. Beyond fp16's range: infinity.
 at::Tensor half_ste(const at::Tensor& x);
+/// `value` with the derivative 1 with respect to `source` of the same shape.
+at::Tensor pass_gradient(const at::Tensor& value, const at::Tensor& source);
 /// Clamps to [low, high] with the derivative 1 inside, bounds included, and 0 outside.
 at::Tensor clamp_inside(const at::Tensor& x, double low, double high);
 /// Clamps to [low, high] with the derivative 1 everywhere.

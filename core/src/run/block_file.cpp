@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "run/block_file.h"
 
+#include "base/text.h"
 #include "run/checksum.h"
 #include "tensor/safetensors_writer.h"
 #include "values/fields_json.h"
@@ -8,7 +9,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 
 namespace bitsmith {
 
@@ -17,7 +17,10 @@ namespace {
 constexpr const char* kBlockKey = "block";
 constexpr const char* kSumKey = "crc32";
 
-constexpr std::array<const char*, 3> kParts = {".codes", ".scales", ".zeros"};
+std::string part_name(const std::string& layer, const quant::WeightPart& part)
+{
+    return concat(layer, '.', part.name);
+}
 
 struct LayerRecord
 {
@@ -53,11 +56,10 @@ NamedTensors tensors_of(const tune::BlockResult& result)
 {
     NamedTensors tensors;
     for (const tune::FinishedLayer& layer : result.layers) {
-        const quant::QuantizedWeight& weight = layer.weight;
-        tensors.emplace_back(layer.name + ".codes", weight.codes.cpu().contiguous());
-        tensors.emplace_back(layer.name + ".scales", weight.scales.cpu().contiguous());
-        if (weight.zeros.defined()) {
-            tensors.emplace_back(layer.name + ".zeros", weight.zeros.cpu().contiguous());
+        for (const quant::WeightPart& part : quant::kWeightParts) {
+            if (const at::Tensor& tensor = layer.weight.*part.tensor; tensor.defined()) {
+                tensors.emplace_back(part_name(layer.name, part), tensor.cpu().contiguous());
+            }
         }
     }
     return tensors;
@@ -115,8 +117,8 @@ void BlockFile::check_sum(const std::string& text) const
 {
     uint32_t crc = crc32(text);
     for (const LayerFinished& layer : errors_) {
-        for (const char* part : kParts) {
-            const std::string name = layer.layer + part;
+        for (const quant::WeightPart& part : quant::kWeightParts) {
+            const std::string name = part_name(layer.layer, part);
             if (reader_->find(name) != nullptr) {
                 const at::Tensor stored = reader_->load(name);
                 crc = crc32(
@@ -142,13 +144,13 @@ quant::QuantizedWeight BlockFile::load(std::string_view layer) const
 {
     for (std::size_t i = 0; i < errors_.size(); ++i) {
         if (errors_[i].layer == layer) {
-            const std::string name(layer);
             quant::QuantizedWeight weight;
             weight.scheme = schemes_[i];
-            weight.codes = reader_->load(name + ".codes").clone();
-            weight.scales = reader_->load(name + ".scales").clone();
-            if (reader_->find(name + ".zeros") != nullptr) {
-                weight.zeros = reader_->load(name + ".zeros").clone();
+            for (const quant::WeightPart& part : quant::kWeightParts) {
+                const std::string name = part_name(std::string(layer), part);
+                if (reader_->find(name) != nullptr) {
+                    weight.*part.tensor = reader_->load(name).clone();
+                }
             }
             return weight;
         }

@@ -6,6 +6,7 @@
 #include "run/tune_stage.h"
 #include "tune/batch_sampler.h"
 #include "tune/layer_errors.h"
+#include "tune/quantized_linear.h"
 #include "tune/touched_layer.h"
 
 #include <bitsmith/error.h>
@@ -88,8 +89,7 @@ std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
         if (touched != layers_.end()) {
             weight = touched->second.apply(std::move(weight));
         }
-        item.linear->weight =
-            quant::codec_for(weight.scheme).decode(weight).to(item.linear->weight.options());
+        tune::put_quantized(*item.linear, weight);
     }
     return block;
 }

@@ -6,6 +6,7 @@
 #include "model/block_stream.h"
 #include "tensor/device.h"
 #include "tune/layer_tuner.h"
+#include "tune/quantized_linear.h"
 
 #include <ATen/ATen.h>
 
@@ -151,9 +152,7 @@ std::unique_ptr<model::DecoderBlock> load_quantized_block(
     auto block = model.load_block(index);
     for (const model::BlockLinear& item : block->linears()) {
         if (store.contains(item.linear->name)) {
-            const quant::QuantizedWeight weight = store.load(item.linear->name);
-            item.linear->weight =
-                quant::codec_for(weight.scheme).decode(weight).to(item.linear->weight.options());
+            tune::put_quantized(*item.linear, store.load(item.linear->name));
         }
     }
     return block;
@@ -167,8 +166,9 @@ int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks)
 void put_quantized_head(model::CausalLm& model, const quant::QuantizedStore& store)
 {
     if (store.contains(model.head_name())) {
-        const quant::QuantizedWeight weight = store.load(model.head_name());
-        model.replace_head(quant::codec_for(weight.scheme).decode(weight));
+        model::Linear head = model.load_head();
+        tune::put_quantized(head, store.load(model.head_name()));
+        model.replace_head(std::move(head));
     }
 }
 

@@ -196,6 +196,12 @@ void fill_info(ModelSource& source)
     info.hidden_size = source.spec.hidden;
     info.vocab_size = source.spec.vocab;
     info.max_length = source.spec.max_length;
+    const model::AttentionSpec& attention = source.spec.blocks.front().attention;
+    info.heads = attention.n_heads;
+    info.kv_heads = attention.n_kv_heads;
+    for (const model::BlockSpec& block : source.spec.blocks) {
+        info.experts = std::max(info.experts, block.moe ? block.moe->n_experts : 0);
+    }
     info.tied_head = source.spec.is_tied;
     for (const TensorEntry& entry : source.tensors->entries()) {
         int64_t n_weights = 1; // the readers have checked that it does not overflow

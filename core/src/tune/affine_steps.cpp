@@ -2,12 +2,14 @@
 #include "tune/affine_steps.h"
 
 #include "tune/affine_kernels.h"
+#include "tune/grid_steps.h"
 
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
@@ -80,7 +82,7 @@ at::Tensor raised_scales(const AffineState& s)
 
 } // namespace
 
-AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant::GroupRange& start)
+AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant::TunedValues& start)
     : scheme(scheme_)
     , layout(scheme_, weight_.size(0), weight_.size(1))
     , weight(std::move(weight_))
@@ -88,10 +90,14 @@ AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant:
     BITSMITH_ASSERT(weight.is_contiguous()
         && (weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble));
     const at::TensorOptions options = weight.options();
-    if (start.min.defined()) {
-        tuned.range = {start.min.to(options), start.max.to(options)};
+    tuned = start;
+    if (start.range.min.defined()) {
+        tuned.range = {start.range.min.to(options), start.range.max.to(options)};
     }
-    range = start.min.defined() ? tuned.range : quant::group_range(layout.split(weight));
+    if (scheme.data_type == DataType::NvFp && !tuned.tensor_max.defined()) {
+        tuned.tensor_max = weight.abs().amax().reshape({1});
+    }
+    range = tuned.range.min.defined() ? tuned.range : quant::group_range(layout.split(weight));
     tuned.v = at::zeros({layout.group_rows, layout.groups, layout.width}, options);
     tuned.min_scale = at::ones({layout.group_rows, layout.groups}, options);
     tuned.max_scale = at::ones({layout.group_rows, layout.groups}, options);
@@ -100,8 +106,20 @@ AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant:
     values = at::empty_like(weight);
 }
 
+bool is_affine(const Scheme& scheme)
+{
+    return scheme.data_type == DataType::Int || scheme.data_type == DataType::IntFloatZero;
+}
+
 void quantize_(AffineState& state)
 {
+    if (const quant::GridCodec* codec = quant::find_grid_codec(state.scheme);
+        codec != nullptr && runs_on_grid_kernels(state)) {
+        return quantize_grid_(state, *codec);
+    }
+    if (!is_affine(state.scheme)) {
+        return quantize_by_codec_(state);
+    }
     if (!runs_on_kernels(state)) {
         return quantize_by_expressions_(state);
     }
@@ -114,6 +132,13 @@ void quantize_(AffineState& state)
 void step_(AffineState& state, const StepSizes& sizes)
 {
     BITSMITH_ASSERT(state.gradient.defined() && state.gradient.is_contiguous());
+    if (const quant::GridCodec* codec = quant::find_grid_codec(state.scheme);
+        codec != nullptr && runs_on_grid_kernels(state)) {
+        return step_grid_(state, *codec, sizes);
+    }
+    if (!is_affine(state.scheme)) {
+        return step_by_codec_(state, sizes);
+    }
     if (!runs_on_kernels(state)) {
         return step_by_expressions_(state, sizes);
     }
@@ -125,6 +150,39 @@ void step_(AffineState& state, const StepSizes& sizes)
                     static_cast<scalar_t>(sizes.range), sizes.open_ends});
         });
     });
+}
+
+void quantize_by_codec_(AffineState& state)
+{
+    const at::NoGradGuard no_grad;
+    state.values =
+        quant::codec_for(state.scheme).fake_quantize(state.weight, state.scheme, state.tuned);
+}
+
+void step_by_codec_(AffineState& state, const StepSizes& sizes)
+{
+    quant::TunedValues& tuned = state.tuned;
+    quant::TunedValues leaves = tuned;
+    for (at::Tensor* part : {&leaves.v, &leaves.min_scale, &leaves.max_scale}) {
+        *part = part->detach().requires_grad_();
+    }
+    {
+        const at::AutoGradMode with_gradients(true);
+        quant::codec_for(state.scheme)
+            .fake_quantize(state.weight, state.scheme, leaves)
+            .backward(state.gradient);
+    }
+    const auto move = [](at::Tensor& values, const at::Tensor& leaf, double rate) {
+        if (rate != 0 && leaf.grad().defined()) {
+            values.sub_(leaf.grad().sign(), rate);
+        }
+    };
+    const double largest = tuned.largest_factor();
+    move(tuned.v, leaves.v, sizes.rounding);
+    move(tuned.min_scale, leaves.min_scale, sizes.range);
+    move(tuned.max_scale, leaves.max_scale, sizes.range);
+    tuned.min_scale.clamp_(0, largest);
+    tuned.max_scale.clamp_(0, largest);
 }
 
 void quantize_by_expressions_(AffineState& state)

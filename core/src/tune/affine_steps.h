@@ -13,9 +13,9 @@ namespace bitsmith::tune {
 /// type, fp32 or (tests) fp64.
 struct AffineState
 {
-    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1, ranges at
-    /// `start` or, where that is undefined, at those of the weight.
-    AffineState(at::Tensor weight, const Scheme& scheme, const quant::GroupRange& start = {});
+    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1; everything else is
+    /// that of `start`, where an undefined range means that of the weight.
+    AffineState(at::Tensor weight, const Scheme& scheme, const quant::TunedValues& start = {});
 
     Scheme scheme;
     quant::GroupLayout layout;
@@ -28,13 +28,21 @@ struct AffineState
     at::Tensor gradient; ///< [rows, columns], of the loss with respect to `values`
 };
 
-/// Writes scale, offset and values.
+/// Whether the scheme's arithmetic is that of quant/affine.h. Other schemes are tuned through the
+/// derivatives of their codec.
+bool is_affine(const Scheme& scheme);
+
+/// Writes values, and scale and offset of affine schemes.
 void quantize_(AffineState& state);
 /// Moves the tuned values against the sign of their gradients. Needs the scale and offset of
 /// quantize_ with the same tuned values. Source: algorithm.md 1.10, 1.20.
 void step_(AffineState& state, const StepSizes& sizes);
 
-/// The ATen forms of both, for any device. Public for tests.
+/// Both for any scheme, by its codec and automatic differentiation. Public for tests.
+void quantize_by_codec_(AffineState& state);
+void step_by_codec_(AffineState& state, const StepSizes& sizes);
+
+/// The ATen forms of both for affine schemes, for any device. Public for tests.
 void quantize_by_expressions_(AffineState& state);
 void step_by_expressions_(AffineState& state, const StepSizes& sizes);
 

@@ -6,6 +6,7 @@
 #include "tune/input_importance.h"
 #include "tune/layer_errors.h"
 #include "tune/position_weights.h"
+#include "tune/quantized_linear.h"
 #include "tune/rtn.h"
 #include "tune/squared_error.h"
 #include "tune/tuning_loop.h"
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <map>
 #include <utility>
 
 namespace bitsmith::tune {
@@ -50,6 +52,7 @@ public:
 private:
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
+    std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
     void finish_layers(const std::vector<PlannedLinear>& layers);
@@ -70,7 +73,7 @@ private:
     int64_t micro_batch_;
     c10::Device device_ = c10::kCPU;
     at::Tensor position_weights_; // or undefined
-    std::vector<quant::GroupRange> starts_; // of the layers
+    std::vector<quant::TunedValues> starts_; // of the layers
     std::vector<std::unique_ptr<FusedWeight>> weights_;
     std::vector<at::Tensor> originals_; // as long as the errors of outputs are wanted
     TuningOutcome outcome_;
@@ -100,8 +103,45 @@ void BlockTuner::compute_reference()
         position_weights(result_.reference_outputs, inputs_.mask, recipe_.objective);
 }
 
+/// Largest inputs of layers whose activations have calibrated scales: those of the original block on
+/// what the quantized one will see. An expert that no token reached gets that of its fellows.
+std::vector<at::Tensor> BlockTuner::input_maxima(const std::vector<PlannedLinear>& layers)
+{
+    std::vector<at::Tensor> maxima(layers.size());
+    const bool is_needed = std::any_of(layers.begin(), layers.end(),
+        [](const PlannedLinear& layer) { return layer.planned->scheme.needs_input_max(); });
+    if (!is_needed) {
+        return maxima;
+    }
+    const at::NoGradGuard no_grad;
+    std::vector<InputMaxHook> hooks(layers.size());
+    std::deque<model::LinearHookScope> scopes;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        scopes.emplace_back(*layers[i].linear, hooks[i]);
+    }
+    for (int64_t first = 0; first < chain_.size(0); first += micro_batch_) {
+        context_.checkpoint();
+        const int64_t count = std::min(micro_batch_, chain_.size(0) - first);
+        block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
+    }
+    std::map<std::string, at::Tensor> of_unit;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (const at::Tensor& own = hooks[i].largest(); own.defined()) {
+            at::Tensor& largest = of_unit[layers[i].unit];
+            largest = largest.defined() ? at::maximum(largest, own) : own;
+        }
+    }
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (layers[i].planned->scheme.needs_input_max()) {
+            // Fused layers see the same input, and runtimes have one scale for them.
+            maxima[i] = layers[i].unit.empty() ? hooks[i].largest() : of_unit[layers[i].unit];
+        }
+    }
+    return maxima;
+}
+
 /// The original block on what the quantized one will see: which input channels of its layers carry
-/// much.
+/// much, and how large the inputs are. From here on layers round their inputs.
 void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
 {
     std::vector<InputImportanceHook> importances(layers.size());
@@ -124,9 +164,12 @@ void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
             block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
         }
     }
+    const std::vector<at::Tensor> maxima = input_maxima(layers), fused = fused_maxima(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
         context_.checkpoint();
-        starts_.push_back(start_range(layers[i], recipe_, importances[i].importance()));
+        starts_.push_back(
+            start_values(layers[i], recipe_, {importances[i].importance(), maxima[i], fused[i]}));
+        set_activations(*layers[i].linear, layers[i].planned->scheme, maxima[i]);
     }
 }
 
@@ -231,8 +274,12 @@ void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
     for (std::size_t i = 0; i < layers.size(); ++i) {
         model::Linear& linear = *layers[i].linear;
         const Scheme& scheme = layers[i].planned->scheme;
+        quant::TunedValues plain;
+        if (!starts_.empty()) {
+            plain.tensor_max = starts_[i].tensor_max;
+        }
         const at::Tensor rounded =
-            quant::codec_for(scheme).fake_quantize(originals_[i].to(at::kFloat), scheme, {});
+            quant::codec_for(scheme).fake_quantize(originals_[i].to(at::kFloat), scheme, plain);
         kept.push_back(std::exchange(linear.weight, rounded.to(linear.weight.scalar_type())));
     }
     const at::Tensor samples = judged_samples();

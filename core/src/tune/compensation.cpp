@@ -164,7 +164,9 @@ FinishedLayer quantize(const PlannedLinear& layer, const quant::InputMoments& mo
     const at::Tensor original = layer.linear->weight;
     quant::check_weight(original, scheme, layer.linear->name);
     if (!moments.hessian.defined()) { // an expert that no token reached
-        return round_layer(layer, quant::search_range(original, scheme, {}));
+        quant::TunedValues start;
+        start.range = quant::search_range(original, scheme, {});
+        return round_layer(layer, start);
     }
     const at::Tensor target = quant::corrected_weight(original, moments, kCorrection);
     const quant::GroupRange range = quant::search_range(target, scheme, moments.hessian.diagonal());

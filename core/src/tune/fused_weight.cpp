@@ -22,9 +22,10 @@ struct FusedProduct : torch::autograd::Function<FusedProduct>
         AutogradContext* context, const at::Tensor& x, const at::Tensor&, int64_t owner)
     {
         context->saved_data[kOwner] = owner;
-        context->save_for_backward({x});
         FusedWeight& weight = *reinterpret_cast<FusedWeight*>(owner);
-        return weight.linear().product(x, weight.product_weight());
+        // x is transformed already; the derivative of the transform is taken before this node.
+        context->save_for_backward({x});
+        return at::linear(x, weight.product_weight(), weight.linear().bias);
     }
 
     static variable_list backward(AutogradContext* context, const variable_list& gradients)
@@ -44,7 +45,7 @@ struct FusedProduct : torch::autograd::Function<FusedProduct>
 } // namespace
 
 FusedWeight::FusedWeight(
-    model::Linear& linear, const Scheme& scheme, const quant::GroupRange& start)
+    model::Linear& linear, const Scheme& scheme, const quant::TunedValues& start)
     : linear_(linear)
     , tuned_(linear.weight, scheme, linear.name, start)
     , anchor_(at::empty({0}, linear.weight.options()).requires_grad_())
@@ -55,7 +56,8 @@ at::Tensor FusedWeight::forward(const model::Linear&, const at::Tensor& x)
     if (!at::GradMode::is_enabled()) {
         return linear_.product(x, product_weight());
     }
-    return FusedProduct::apply(x, anchor_, static_cast<int64_t>(reinterpret_cast<intptr_t>(this)));
+    return FusedProduct::apply(
+        linear_.transformed(x), anchor_, static_cast<int64_t>(reinterpret_cast<intptr_t>(this)));
 }
 
 at::Tensor FusedWeight::product_weight()

@@ -13,7 +13,7 @@ class FusedWeight final : public model::LinearHook
 {
 public:
     /// `linear` must outlive this. `start`: see TunedWeight.
-    FusedWeight(model::Linear& linear, const Scheme& scheme, const quant::GroupRange& start = {});
+    FusedWeight(model::Linear& linear, const Scheme& scheme, const quant::TunedValues& start = {});
 
     /// x [..., in] -> [..., out]. With gradients enabled the output always requires one, and its
     /// backward adds to tuned().gradient(); dX is computed only where x requires it.

@@ -67,7 +67,11 @@ at::Tensor OutputErrorHook::forward(const model::Linear& linear, const at::Tenso
     if (count > 0) {
         const at::NoGradGuard no_grad;
         const at::Tensor missing = original_.to(linear.weight) - linear.weight;
-        const at::Tensor error = at::mm(inputs.narrow(0, 0, count), missing.t()).to(at::kFloat);
+        const at::Tensor rows = inputs.narrow(0, 0, count);
+        at::Tensor error = at::mm(rows, missing.t()).to(at::kFloat);
+        if (linear.input_transform) {
+            error += at::mm(rows - linear.transformed(rows), linear.weight.t()).to(at::kFloat);
+        }
         const at::Tensor output = y.flatten(0, -2).narrow(0, 0, count).to(at::kFloat);
         noise_ += square_sum(error);
         signal_ += square_sum(output + error);

@@ -2,6 +2,7 @@
 #include "tune/layer_tuner.h"
 
 #include "tune/layer_errors.h"
+#include "tune/quantized_linear.h"
 #include "tune/rtn.h"
 #include "tune/tuning_loop.h"
 
@@ -36,7 +37,7 @@ at::Tensor importance_of(const at::Tensor& inputs)
 
 quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
     const BlockInputs& inputs, const Scheme& scheme, const Recipe& recipe,
-    const quant::GroupRange& start)
+    const quant::TunedValues& start)
 {
     const at::Tensor original = linear.weight;
     const c10::Device device = original.device();
@@ -87,8 +88,13 @@ FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const Block
         fail(ErrorCode::InvalidSpec, "there are no samples to tune on",
             {{"field", "recipe.nsamples"}});
     }
-    const quant::GroupRange start =
-        start_range(layer, recipe, importance_of(chain_of(inputs, recipe)));
+    LayerStatistics statistics;
+    statistics.importance = importance_of(chain_of(inputs, recipe));
+    if (planned.scheme.needs_input_max() && inputs.reference.defined()) {
+        statistics.input_max = chain_of(inputs, recipe).abs().amax().to(at::kFloat).reshape({1});
+    }
+    const quant::TunedValues start = start_values(layer, recipe, statistics);
+    set_activations(linear, planned.scheme, statistics.input_max);
     FinishedLayer finished = recipe.iters > 0 && has_samples
         ? finish_layer(
             layer, original, tuned_codes(context, linear, inputs, planned.scheme, recipe, start))

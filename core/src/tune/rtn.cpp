@@ -3,13 +3,15 @@
 
 #include "base/timing.h"
 #include "quant/affine.h"
-#include "quant/range_search.h"
 #include "tune/layer_errors.h"
+#include "tune/quantized_linear.h"
 
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+
+#include <map>
 
 namespace bitsmith::tune {
 
@@ -54,21 +56,52 @@ FinishedLayer finish_layer(
     finished.errors.bits = effective_bits(scheme, layer.planned->columns);
     measure_weight(original, decoded, finished.errors);
     layer.linear->weight = decoded.to(layer.linear->weight.scalar_type());
-    finished.weight = {scheme, codes.codes.cpu(), codes.scales.cpu(), codes.zeros.cpu()};
+    set_activations(*layer.linear, scheme, codes.input_max);
+    finished.weight = codes;
+    for (const quant::WeightPart& part : quant::kWeightParts) {
+        at::Tensor& tensor = finished.weight.*part.tensor;
+        tensor = tensor.defined() ? tensor.cpu() : tensor;
+    }
     return finished;
 }
 
-quant::GroupRange start_range(
-    const PlannedLinear& layer, const Recipe& recipe, const at::Tensor& importance)
+quant::TunedValues start_values(
+    const PlannedLinear& layer, const Recipe& recipe, const LayerStatistics& statistics)
 {
-    if (recipe.start == Start::MinMax) {
-        return {};
+    const Scheme& scheme = layer.planned->scheme;
+    quant::TunedValues start;
+    start.tensor_max = statistics.tensor_max;
+    start.input_max = statistics.input_max;
+    start.v_in_scales = recipe.mimic_reference;
+    if (recipe.start != Start::MinMax) {
+        quant::check_weight(layer.linear->weight, scheme, layer.linear->name);
+        start.range = quant::codec_for(scheme).search(
+            layer.linear->weight, scheme, statistics.importance, start.tensor_max);
     }
-    quant::check_weight(layer.linear->weight, layer.planned->scheme, layer.linear->name);
-    return quant::search_range(layer.linear->weight, layer.planned->scheme, importance);
+    return start;
 }
 
-FinishedLayer round_layer(const PlannedLinear& layer, const quant::GroupRange& start)
+std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers)
+{
+    const at::NoGradGuard no_grad;
+    std::map<std::string, at::Tensor> of_unit;
+    for (const PlannedLinear& layer : layers) {
+        if (layer.planned->scheme.data_type == DataType::NvFp) {
+            const at::Tensor own = layer.linear->weight.abs().amax().to(at::kFloat).reshape({1});
+            at::Tensor& largest = of_unit[layer.unit.empty() ? layer.linear->name : layer.unit];
+            largest = largest.defined() ? at::maximum(largest, own) : own;
+        }
+    }
+    std::vector<at::Tensor> maxima;
+    for (const PlannedLinear& layer : layers) {
+        const bool has_one = layer.planned->scheme.data_type == DataType::NvFp;
+        maxima.push_back(has_one ? of_unit.at(layer.unit.empty() ? layer.linear->name : layer.unit)
+                                 : at::Tensor());
+    }
+    return maxima;
+}
+
+FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& start)
 {
     const at::NoGradGuard no_grad;
     const Scheme& scheme = layer.planned->scheme;
@@ -76,10 +109,8 @@ FinishedLayer round_layer(const PlannedLinear& layer, const quant::GroupRange& s
     quant::check_weight(layer.linear->weight, scheme, layer.linear->name);
     const at::Tensor original = layer.linear->weight;
     const bool is_wide = original.scalar_type() == at::kDouble;
-    quant::TunedValues tuned;
-    tuned.range = start;
     return finish_layer(layer, original,
-        codec.encode(original.to(is_wide ? at::kDouble : at::kFloat), scheme, tuned));
+        codec.encode(original.to(is_wide ? at::kDouble : at::kFloat), scheme, start));
 }
 
 BlockResult round_block(
@@ -88,10 +119,14 @@ BlockResult round_block(
     const Stopwatch watch;
     const std::vector<PlannedLinear> layers = planned_linears(block, plan);
     context.events.emit(BlockStarted{block.index, static_cast<int64_t>(layers.size()), 0});
+    const std::vector<at::Tensor> maxima = fused_maxima(layers);
     BlockResult result;
-    for (const PlannedLinear& layer : layers) {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
         context.checkpoint();
-        result.layers.push_back(round_layer(layer, start_range(layer, recipe, {})));
+        LayerStatistics statistics;
+        statistics.tensor_max = maxima[i];
+        result.layers.push_back(
+            round_layer(layers[i], start_values(layers[i], recipe, statistics)));
         context.events.emit(result.layers.back().errors);
     }
     result.summary.block = block.index;

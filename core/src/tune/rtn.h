@@ -19,18 +19,30 @@ struct PlannedLinear
 std::vector<PlannedLinear> planned_linears(model::DecoderBlock& block, const Plan& plan);
 
 /// Finished layer for codes of `original` [rows, columns] with the errors of its weights; `linear`
-/// gets the decoded weight in its own element type. The codes are kept on the CPU.
+/// gets the decoded weight in its own element type and the activations of its scheme. The codes are
+/// kept on the CPU.
 FinishedLayer finish_layer(
     const PlannedLinear& layer, const at::Tensor& original, const quant::QuantizedWeight& codes);
 
-/// Ranges that the recipe starts a layer with; undefined: those of its groups. `importance` [columns]
-/// of search_range.
-quant::GroupRange start_range(
-    const PlannedLinear& layer, const Recipe& recipe, const at::Tensor& importance);
+/// What calibration has to say about a layer before it is quantized.
+struct LayerStatistics
+{
+    at::Tensor importance; ///< [columns] of Codec::search; undefined: all alike
+    at::Tensor input_max; ///< fp32 [1]; undefined unless the scheme needs it
+    at::Tensor tensor_max; ///< fp32 [1] of TunedValues; undefined: the layer's own
+};
 
-/// Rounds one layer to its scheme and replaces its weight. `start`: see quant::TunedValues. Throws
+/// What the recipe starts a layer with, before any step.
+quant::TunedValues start_values(
+    const PlannedLinear& layer, const Recipe& recipe, const LayerStatistics& statistics);
+
+/// For each layer the largest weight of all layers that runtimes fuse with it; undefined for schemes
+/// without a scale per tensor. Source: algorithm.md 4.3.
+std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers);
+
+/// Rounds one layer to its scheme and replaces its weight. `start`: see start_values. Throws
 /// NumericFailure naming the layer.
-FinishedLayer round_layer(const PlannedLinear& layer, const quant::GroupRange& start);
+FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& start);
 
 /// tune_block for jobs without calibration data: rounds, emits the same events (losses 0).
 BlockResult round_block(

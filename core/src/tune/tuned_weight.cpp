@@ -28,7 +28,7 @@ void copy_values(at::Tensor& to, const at::Tensor& from)
 } // namespace
 
 TunedWeight::TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer,
-    const quant::GroupRange& start)
+    const quant::TunedValues& start)
     : state_(checked(weight, scheme, layer), scheme, start)
 { }
 

@@ -17,9 +17,9 @@ class TunedWeight
 public:
     /// `weight` [rows, columns] of any floating point type; fp32 and fp64 are shared, others
     /// widened. Throws NumericFailure naming `layer` for weights that cannot be quantized.
-    /// `start`: ranges to begin with; undefined: those of the weight.
+    /// `start`: what tuning does not move; V and factors are not looked at.
     TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer,
-        const quant::GroupRange& start = {});
+        const quant::TunedValues& start = {});
 
     const Scheme& scheme() const { return state_.scheme; }
     /// The original weight in the element type of the tuned values.

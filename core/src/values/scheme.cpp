@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Names of schemes. A name is one of
 //
-//     W{bits}A16[G{group}][_ASYM]   integer weights; group 128 when not named, -1: one per row
-//     gguf:{type}                   a GGUF tensor type of the table below
-//     BF16 (or keep)                not quantized
-//     field=value,field=value...    whatever has no name
+//     W{bits}A{bits}[G{group}][_ASYM]   integer weights; activations of 4 or 8 bits or as they are (16).
+//                                       Group 128 when not named, one per row with quantized activations
+//     MXFP4, NVFP4, FP8_STATIC ...      the presets of scheme_presets.h; INT8 and INT4 are W8A8 and W4A4
+//     gguf:{type}                       a GGUF tensor type
+//     BF16 (or keep)                    not quantized
+//     field=value,field=value...        whatever has no name
 #include "base/text.h"
 #include "values/fields_text.h"
+#include "values/scheme_presets.h"
 
 #include <bitsmith/catalog.h>
 #include <bitsmith/error.h>
@@ -22,61 +25,38 @@ namespace bitsmith {
 namespace {
 
 constexpr int64_t kDefaultGroup = 128;
-constexpr int64_t kScaleBits = 16;
 
-/// A GGUF tensor type. Source: formats.md 6 (bytes per block), algorithm.md 3.3 (fields).
-struct GgufType
-{
-    std::string_view name;
-    std::string_view title;
-    int64_t bits;
-    bool sym;
-    DataType data_type;
-    double bits_per_weight; ///< bytes per GGUF block * 8 / weights per block
-};
-constexpr std::array kGgufTypes = {
-    GgufType{"q4_0", "4 bits, 32 weights per scale", 4, true, DataType::Int, 4.5},
-    GgufType{
-        "q4_1", "4 bits, scale and minimum per 32 weights", 4, false, DataType::IntFloatZero, 5.0},
-    GgufType{"q5_0", "5 bits, 32 weights per scale", 5, true, DataType::Int, 5.5},
-    GgufType{
-        "q5_1", "5 bits, scale and minimum per 32 weights", 5, false, DataType::IntFloatZero, 6.0},
-    GgufType{"q8_0", "8 bits, 32 weights per scale", 8, true, DataType::Int, 8.5},
-    GgufType{"bf16", "not quantized, bfloat16", 16, true, DataType::Float, 16},
-    GgufType{"f16", "not quantized, half precision", 16, true, DataType::Float, 16},
-};
 constexpr std::string_view kGgufPrefix = "gguf:";
-constexpr int64_t kGgufGroup = 32;
 
 /// Bits and groups of the integer schemes that are offered.
-constexpr std::array<int64_t, 4> kOfferedBits = {2, 3, 4, 8};
+constexpr std::array<int64_t, 6> kOfferedBits = {2, 3, 4, 5, 6, 8};
 constexpr std::array<int64_t, 3> kOfferedGroups = {128, 64, 32};
+constexpr std::array<int64_t, 3> kActBits = {4, 8, 16};
 constexpr int64_t kMinIntBits = 2, kMaxIntBits = 8;
+
+/// Names of the reference.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOtherNames = {
+    {{"int8", "w8a8"}, {"int8_w8a8", "w8a8"}, {"int4", "w4a4"}}};
 
 constexpr std::array<std::string_view, 5> kKeepWords = {"bf16", "keep", "f16", "fp16", "float"};
 
-Scheme int_scheme(int64_t bits, int64_t group_size, bool sym)
+int64_t default_group(int64_t act_bits)
+{
+    return act_bits < 16 ? kGroupPerRow : kDefaultGroup;
+}
+
+Scheme int_scheme(int64_t bits, int64_t group_size, bool sym, int64_t act_bits = 16)
 {
     Scheme scheme;
     scheme.bits = bits;
     scheme.group_size = group_size;
     scheme.sym = sym;
+    if (act_bits < 16) {
+        scheme.act_bits = act_bits;
+        scheme.act_data_type = DataType::Int;
+        scheme.act_group_size = kGroupPerRow;
+    }
     return scheme;
-}
-
-Scheme gguf_scheme(const GgufType& type)
-{
-    Scheme scheme = type.bits < 16 ? int_scheme(type.bits, kGgufGroup, type.sym) : keep_scheme();
-    scheme.data_type = type.data_type;
-    scheme.gguf_type = type.name;
-    return scheme;
-}
-
-const GgufType* gguf_type(std::string_view name)
-{
-    const auto* found = std::find_if(kGgufTypes.begin(), kGgufTypes.end(),
-        [name](const GgufType& type) { return type.name == name; });
-    return found == kGgufTypes.end() ? nullptr : found;
 }
 
 std::optional<int64_t> take_number(std::string_view& text)
@@ -97,7 +77,7 @@ bool take(std::string_view& text, std::string_view prefix)
     return found;
 }
 
-/// w4, w4a16, w4g64, w4a16g64_asym; `text` in lower case.
+/// w4, w4a16, w4g64, w8a8, w4a16g64_asym; `text` in lower case.
 std::optional<Scheme> parse_int_name(std::string_view text)
 {
     if (!take(text, "w")) {
@@ -107,10 +87,14 @@ std::optional<Scheme> parse_int_name(std::string_view text)
     if (!bits || *bits < kMinIntBits || *bits > kMaxIntBits) {
         return std::nullopt;
     }
-    if (take(text, "a") && !take(text, "16")) {
-        return std::nullopt; // quantized activations have no codec yet
+    int64_t act_bits = 16;
+    if (take(text, "a")) {
+        act_bits = take_number(text).value_or(0);
+        if (std::find(kActBits.begin(), kActBits.end(), act_bits) == kActBits.end()) {
+            return std::nullopt;
+        }
     }
-    std::optional<int64_t> group = kDefaultGroup;
+    std::optional<int64_t> group = default_group(act_bits);
     if (take(text, "g")) {
         group = take_number(text);
         if (!group || *group < kGroupPerRow || *group > 65536) {
@@ -121,7 +105,7 @@ std::optional<Scheme> parse_int_name(std::string_view text)
     if (sym) {
         take(text, "_sym");
     }
-    return text.empty() ? std::optional(int_scheme(*bits, *group, sym)) : std::nullopt;
+    return text.empty() ? std::optional(int_scheme(*bits, *group, sym, act_bits)) : std::nullopt;
 }
 
 std::optional<Scheme> parse_name(std::string_view text)
@@ -130,8 +114,18 @@ std::optional<Scheme> parse_name(std::string_view text)
         return keep_scheme();
     }
     if (take(text, kGgufPrefix)) {
-        const GgufType* type = gguf_type(text == "fp16" ? "f16" : text);
-        return type != nullptr ? std::optional(gguf_scheme(*type)) : std::nullopt;
+        const GgufPreset* type = find_gguf_preset(text == "fp16" ? "f16" : text);
+        return type != nullptr ? std::optional(type->scheme) : std::nullopt;
+    }
+    for (const SchemePreset& preset : scheme_presets()) {
+        if (lower(preset.name) == text) {
+            return preset.scheme;
+        }
+    }
+    for (const auto& [other, name] : kOtherNames) {
+        if (other == text) {
+            return parse_int_name(name);
+        }
     }
     return parse_int_name(text);
 }
@@ -164,11 +158,28 @@ std::string field_list(const Scheme& scheme)
 
 std::string int_name(const Scheme& scheme)
 {
-    std::string name = "W" + std::to_string(scheme.bits) + "A16";
-    if (scheme.group_size != kDefaultGroup) {
+    std::string name = concat("W", scheme.bits, "A", scheme.act_bits);
+    if (scheme.group_size != default_group(scheme.act_bits)) {
         name += "G" + std::to_string(scheme.group_size);
     }
     return name + (scheme.sym ? "" : "_ASYM");
+}
+
+/// Of what is stored for a group besides its codes.
+int64_t bits_per_group(const Scheme& scheme)
+{
+    switch (scheme.data_type) {
+    case DataType::Int:
+        return 16 + scheme.bits; // packed layouts store a zero point also for symmetric weights
+    case DataType::IntFloatZero:
+        return 32;
+    case DataType::IntDouble:
+        return scheme.super_bits * (scheme.sym ? 1 : 2);
+    case DataType::Fp8:
+        return 32;
+    default:
+        return 8;
+    }
 }
 
 std::vector<std::string> known_names()
@@ -194,10 +205,21 @@ std::vector<SchemeInfo> build_catalog()
             }
         }
     }
+    for (const int64_t bits : {8, 4}) {
+        const Scheme scheme = int_scheme(bits, kGroupPerRow, true, bits);
+        catalog.push_back({scheme_name(scheme), "integer",
+            concat(bits, " bits, one scale per row; activations of ", bits,
+                " bits, one scale per token"),
+            scheme});
+    }
+    for (const SchemePreset& preset : scheme_presets()) {
+        catalog.push_back({std::string(preset.name), std::string(preset.group),
+            std::string(preset.title), preset.scheme});
+    }
     catalog.push_back({"BF16", "floating", "not quantized", keep_scheme()});
-    for (const GgufType& type : kGgufTypes) {
-        catalog.push_back({std::string(kGgufPrefix) + std::string(type.name), "gguf",
-            std::string(type.title), gguf_scheme(type)});
+    for (const GgufPreset& type : gguf_presets()) {
+        catalog.push_back(
+            {concat(kGgufPrefix, type.name), "gguf", std::string(type.title), type.scheme});
     }
     return catalog;
 }
@@ -222,25 +244,37 @@ Scheme parse_scheme(std::string_view text)
     if (name.find('=') != std::string::npos) {
         return parse_field_list(name);
     }
-    std::string near =
-        gguf_type(name) != nullptr ? std::string(kGgufPrefix) + name : nearest(name, known_names());
+    std::string near = find_gguf_preset(name) != nullptr ? std::string(kGgufPrefix) + name
+                                                         : nearest(name, known_names());
     fail(ErrorCode::InvalidSpec, "unknown scheme", {{"scheme", std::string(text)}},
         near.empty() ? "The known names are listed by 'list schemes'"
                      : "Did you mean " + near + "? All names: 'list schemes'");
 }
 
+Scheme activation_scheme(const Scheme& scheme)
+{
+    Scheme activations;
+    activations.bits = scheme.act_bits;
+    activations.group_size = scheme.act_group_size;
+    activations.sym = scheme.act_sym;
+    activations.data_type = scheme.act_data_type;
+    return activations;
+}
+
 std::string scheme_name(const Scheme& scheme)
 {
-    std::string name;
     if (!scheme.gguf_type.empty()) {
-        name = std::string(kGgufPrefix) + scheme.gguf_type;
-    } else if (!scheme.is_quantized()) {
-        name = "BF16";
-    } else {
-        name = int_name(scheme);
+        const GgufPreset* type = find_gguf_preset(scheme.gguf_type);
+        return type != nullptr && type->scheme == scheme ? concat(kGgufPrefix, scheme.gguf_type)
+                                                         : field_list(scheme);
     }
-    const auto parsed = parse_name(lower(name));
-    return parsed == scheme ? name : field_list(scheme);
+    for (const SchemePreset& preset : scheme_presets()) {
+        if (preset.scheme == scheme) {
+            return std::string(preset.name);
+        }
+    }
+    const std::string name = scheme.is_quantized() ? int_name(scheme) : "BF16";
+    return parse_name(lower(name)) == scheme ? name : field_list(scheme);
 }
 
 double effective_bits(const Scheme& scheme, int64_t columns)
@@ -248,7 +282,7 @@ double effective_bits(const Scheme& scheme, int64_t columns)
     if (!scheme.is_quantized()) {
         return static_cast<double>(scheme.bits);
     }
-    if (const GgufType* type = gguf_type(scheme.gguf_type)) {
+    if (const GgufPreset* type = find_gguf_preset(scheme.gguf_type)) {
         return type->bits_per_weight;
     }
     const auto bits = static_cast<double>(scheme.bits);
@@ -257,15 +291,9 @@ double effective_bits(const Scheme& scheme, int64_t columns)
     }
     const int64_t width = scheme.group_size == kGroupPerRow ? columns : scheme.group_size;
     const int64_t groups = (columns + width - 1) / width;
-    // Packed integer layouts store a zero point for symmetric weights too (formats.md 2.3).
-    const bool integer = scheme.data_type == DataType::Int;
-    const bool small_scale = scheme.data_type == DataType::MxFp
-        || scheme.data_type == DataType::NvFp || scheme.data_type == DataType::MxInt;
-    const int64_t per_group = (small_scale ? 8 : kScaleBits)
-        + (integer                                           ? scheme.bits
-                : scheme.data_type == DataType::IntFloatZero ? kScaleBits
-                                                             : 0);
-    return bits + static_cast<double>(groups * per_group) / static_cast<double>(columns);
+    return bits
+        + static_cast<double>(groups * bits_per_group(scheme))
+        / static_cast<double>(columns * scheme.group_rows);
 }
 
 const std::vector<SchemeInfo>& scheme_catalog()

@@ -2,6 +2,7 @@
 #include "export/gguf/blocks.h"
 
 #include "base/text.h"
+#include "export/gguf/blocks_k.h"
 
 #include <bitsmith/error.h>
 
@@ -186,6 +187,9 @@ at::Tensor bytes_of(const at::Tensor& values)
 
 std::optional<GgufType> gguf_type_of(const Scheme& scheme)
 {
+    if (const auto type = gguf_super_type_of(scheme)) {
+        return type;
+    }
     const bool whole_blocks = scheme.group_size == kGroupPerRow
         || (scheme.group_size > 0 && scheme.group_size % kBlock == 0);
     if (!scheme.is_quantized() || scheme.act_bits < 16 || !whole_blocks) {
@@ -203,6 +207,9 @@ std::optional<GgufType> gguf_type_of(const Scheme& scheme)
 
 at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, GgufType type)
 {
+    if (weight.scheme.data_type == DataType::IntDouble) {
+        return encode_gguf_super_blocks(weight, type);
+    }
     const AffineType& affine = affine_type(type);
     const int64_t rows = weight.rows(), columns = weight.columns();
     if (columns % kBlock != 0) {

@@ -70,8 +70,9 @@ std::span<const std::byte> bytes_of(const at::Tensor& bytes)
 FormatInfo GgufExporter::info() const
 {
     return {"gguf", "GGUF (llama.cpp, Ollama, LM Studio)",
-        "gguf:f16, gguf:bf16, gguf:q8_0, gguf:q5_0, gguf:q5_1, gguf:q4_0, gguf:q4_1; symmetric "
-        "integer weights of 4, 5 or 8 bits in groups of 32, 64, 96 ... or one per row",
+        "every gguf: scheme; symmetric integer weights of 4, 5 or 8 bits in groups of 32, 64, 96 "
+        "... "
+        "or one per row",
         "folder with one .gguf file: weights, tokenizer and chat template"};
 }
 
@@ -80,8 +81,8 @@ std::string GgufExporter::refusal(const Scheme& scheme) const
     if (!scheme.is_quantized() || gguf_type_of(scheme)) {
         return {};
     }
-    return "GGUF holds symmetric weights of 4, 5 or 8 bits (Q4_0, Q5_0, Q8_0) and 4 or 5 bits with "
-           "a minimum (Q4_1, Q5_1), in groups of whole blocks of 32 columns";
+    return "GGUF holds its own types, and symmetric integer weights of 4, 5 or 8 bits in groups of "
+           "whole blocks of 32 columns";
 }
 
 std::string GgufExporter::model_refusal(const ModelInfo& model) const
@@ -165,8 +166,7 @@ void GgufExporter::write(
 
 std::string gguf_file_name(const ExportInput& input)
 {
-    const tensor::GgufType base = gguf_file_plan(input).base;
-    return concat(model_name(input.model), "-", tensor::gguf_type(base).name, ".gguf");
+    return concat(model_name(input.model), "-", gguf_file_plan(input).type_name, ".gguf");
 }
 
 } // namespace bitsmith::exporting

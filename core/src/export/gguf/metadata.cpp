@@ -215,29 +215,25 @@ void add_architecture(ArchFields& fields, const ExportInput& input, std::string_
 
 } // namespace
 
-uint32_t gguf_file_type(tensor::GgufType type)
+uint32_t gguf_file_type(std::string_view name)
 {
-    using tensor::GgufType;
-    switch (type) {
-    case GgufType::F32:
-        return 0;
-    case GgufType::F16:
-        return 1;
-    case GgufType::Q4_0:
-        return 2;
-    case GgufType::Q4_1:
-        return 3;
-    case GgufType::Q8_0:
-        return 7;
-    case GgufType::Q5_0:
-        return 8;
-    case GgufType::Q5_1:
-        return 9;
-    case GgufType::BF16:
-        return 32;
-    default:
-        fail(ErrorCode::Internal, "no number for files of this GGUF type");
+    struct Row
+    {
+        std::string_view name;
+        uint32_t number;
+    };
+    // Files of one K type alone bear the number of the mix that is nearest.
+    static constexpr Row rows[] = {{"F32", 0}, {"F16", 1}, {"Q4_0", 2}, {"Q4_1", 3}, {"Q8_0", 7},
+        {"Q5_0", 8}, {"Q5_1", 9}, {"Q2_K", 10}, {"Q2_K_MIXED", 10}, {"Q3_K", 11}, {"Q3_K_S", 11},
+        {"Q3_K_M", 12}, {"Q3_K_L", 13}, {"Q4_K", 14}, {"Q4_K_S", 14}, {"Q4_K_M", 15}, {"Q5_K", 16},
+        {"Q5_K_S", 16}, {"Q5_K_M", 17}, {"Q6_K", 18}, {"Q2_K_S", 21}, {"BF16", 32}};
+    for (const Row& row : rows) {
+        if (row.name == name) {
+            return row.number;
+        }
     }
+    fail(ErrorCode::Internal, "no number for files of this GGUF type",
+        {{"found", std::string(name)}});
 }
 
 std::string size_label(int64_t parameters)
@@ -273,7 +269,7 @@ void add_model_fields(GgufFields& fields, const ExportInput& input, const GgufFi
     fields.set("general.quantized_by", concat("Bitsmith ", BITSMITH_VERSION));
     ArchFields own(fields, arch);
     add_architecture(own, input, arch);
-    fields.set("general.file_type", gguf_file_type(plan.base));
+    fields.set("general.file_type", gguf_file_type(plan.type_name));
     const bool quantized = std::any_of(plan.tensors.begin(), plan.tensors.end(),
         [](const GgufTensorPlan& t) { return tensor::gguf_type(t.header.type).block > 1; });
     if (quantized) {

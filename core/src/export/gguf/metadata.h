@@ -13,7 +13,7 @@ namespace bitsmith::exporting {
 void add_model_fields(GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan);
 
 /// llama.cpp's number for a file whose layers are mostly of this type (formats.md 6.3).
-uint32_t gguf_file_type(tensor::GgufType type);
+uint32_t gguf_file_type(std::string_view name);
 
 /// "135M", "1.2B".
 std::string size_label(int64_t parameters);

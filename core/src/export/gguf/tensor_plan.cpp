@@ -5,6 +5,7 @@
 #include "export/gguf/blocks.h"
 #include "export/gguf/transforms.h"
 #include "tensor/dtype.h"
+#include "values/scheme_presets.h"
 
 #include <ATen/ATen.h>
 
@@ -139,6 +140,17 @@ GgufType base_type(const ExportInput& input)
     return matrix == entries.end() ? GgufType::F16 : float_type_of(*matrix);
 }
 
+/// A mix stands in the job only; its layers have the types it was resolved to.
+std::string file_type_name(const ExportInput& input, GgufType base)
+{
+    const Scheme asked = parse_scheme(input.spec.scheme.scheme);
+    std::string name(
+        is_gguf_mix(asked) ? std::string_view(asked.gguf_type) : tensor::gguf_type(base).name);
+    std::transform(name.begin(), name.end(), name.begin(),
+        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
+}
+
 class Planner
 {
 public:
@@ -150,6 +162,7 @@ public:
     {
         plan_.family = &family;
         plan_.base = base_type(input);
+        plan_.type_name = file_type_name(input, plan_.base);
     }
 
     GgufFilePlan build()

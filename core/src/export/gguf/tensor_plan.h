@@ -24,7 +24,8 @@ struct GgufTensorPlan
 struct GgufFilePlan
 {
     const source::GgufFamily* family = nullptr;
-    tensor::GgufType base = tensor::GgufType::F16; ///< of most layers; names the file
+    tensor::GgufType base = tensor::GgufType::F16; ///< of most layers
+    std::string type_name; ///< of the file: the mix that was asked for ("Q4_K_M"), or the base type
     std::vector<GgufTensorPlan> tensors;
     std::vector<std::string> skipped; ///< tensors of the model that GGUF has no place for
     std::vector<std::string> narrowed; ///< tensors kept by the plan but written in fewer bits

@@ -25,9 +25,12 @@ at::Tensor rotary_row_order(int64_t rows, int64_t heads)
 quant::QuantizedWeight with_rows(const quant::QuantizedWeight& weight, const at::Tensor& order)
 {
     quant::QuantizedWeight moved = weight;
-    moved.codes = weight.codes.index_select(0, order);
-    moved.scales = weight.scales.reshape({weight.rows(), -1}).index_select(0, order);
-    moved.zeros = weight.zeros.reshape({weight.rows(), -1}).index_select(0, order);
+    for (const quant::WeightPart& part : quant::kWeightParts) {
+        const at::Tensor& values = weight.*part.tensor;
+        if (values.defined() && values.numel() > 1) { // one value serves all rows
+            moved.*part.tensor = values.reshape({weight.rows(), -1}).index_select(0, order);
+        }
+    }
     return moved;
 }
 

@@ -143,6 +143,16 @@ const std::vector<RuleCase>& cases()
         {"V36", Severity::Info, "model.path", [](auto&, auto& m) { m.quantization = "gptq"; }},
         {"V37", Severity::Error, "recipe.iters",
             [](auto& s, auto&) { s.recipe.start = Start::Compensated; }},
+        {"V37", Severity::Error, "recipe.start",
+            [](auto& s, auto&) {
+                s.scheme.scheme = "MXFP4";
+                s.recipe = named_recipe("gptq");
+            }},
+        {"V38", Severity::Error, "recipe.name",
+            [](auto& s, auto&) {
+                s.scheme.scheme = "FP8_STATIC";
+                s.recipe = named_recipe("rtn");
+            }},
         {"V37", Severity::Error, "recipe.nsamples",
             [](auto& s, auto&) {
                 s.recipe = named_recipe("gptq");

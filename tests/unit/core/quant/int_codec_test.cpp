@@ -3,6 +3,7 @@
 // small enough to check by hand.
 #include "quant/affine.h"
 #include "quant/codec.h"
+#include "support/difficult_weight.h"
 #include "support/test_main.h"
 
 #include <bitsmith/error.h>
@@ -35,34 +36,6 @@ Scheme float_zero_scheme(int64_t bits)
     Scheme scheme = int_scheme(bits, 32, false);
     scheme.data_type = DataType::IntFloatZero;
     return scheme;
-}
-
-/// Rows with everything that can go wrong: ordinary values, zeros, constants of both signs,
-/// denormals, large values, one outlier, negative zeros.
-at::Tensor difficult_weight(int64_t columns)
-{
-    at::manual_seed(5);
-    at::Tensor w = at::randn({9, columns}) * 0.05;
-    w[1].zero_();
-    w[2].fill_(0.25);
-    w[3].fill_(-3.0);
-    w[4].mul_(1e-39);
-    w[5].mul_(1e5);
-    w[6][columns / 2] = 100.0;
-    w[7].fill_(-0.0);
-    w[8].mul_(1e-4);
-    return w;
-}
-
-TunedValues random_values(const at::Tensor& w, const Scheme& scheme)
-{
-    const GroupLayout layout(scheme, w.size(0), w.size(1));
-    at::manual_seed(6);
-    TunedValues tuned;
-    tuned.v = at::randn({layout.group_rows, layout.groups, layout.width}) * 0.4;
-    tuned.min_scale = at::rand({layout.group_rows, layout.groups}) * 1.4 - 0.2;
-    tuned.max_scale = at::rand({layout.group_rows, layout.groups}) * 1.4 - 0.2;
-    return tuned;
 }
 
 /// Compares representations, so that -0 differs from 0.
@@ -296,8 +269,8 @@ void IntCodecTest::refusesSchemesWithoutArithmetic()
     scheme.sym = true;
     QVERIFY(error_of([&] { codec_for(scheme); }).startsWith("unsupported_scheme"));
     scheme = int_scheme(4, 32, true);
-    scheme.data_type = DataType::MxFp;
-    QVERIFY(error_of([&] { codec_for(scheme); }).contains("mx_fp"));
+    scheme.data_type = DataType::Float;
+    QVERIFY(error_of([&] { codec_for(scheme); }).contains("float"));
 }
 
 BITSMITH_TEST(IntCodecTest)

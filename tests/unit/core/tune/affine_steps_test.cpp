@@ -72,8 +72,10 @@ AffineState AffineStepsTest::state(at::ScalarType type)
     w[3].zero_();
     w[4].mul_(1e-6); // scales at the threshold
     QFETCH(bool, searched);
-    const quant::GroupRange start =
-        searched ? quant::search_range(w, scheme, {}) : quant::GroupRange();
+    quant::TunedValues start;
+    if (searched) {
+        start.range = quant::search_range(w, scheme, {});
+    }
     AffineState state(w, scheme, start);
     state.tuned.v.copy_(at::randn(state.tuned.v.sizes()) * 0.3);
     state.tuned.min_scale.copy_(at::rand(state.tuned.min_scale.sizes()) * 0.7 + 0.3);
