@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 #include "export/auto_round.h"
+#include "export/compressed_tensors.h"
 #include "export/exporter.h"
 #include "export/gguf/gguf_exporter.h"
 
@@ -13,8 +14,9 @@ namespace exporting {
 std::vector<const Exporter*> exporters()
 {
     static const AutoRoundExporter auto_round;
+    static const CompressedTensorsExporter compressed_tensors;
     static const GgufExporter gguf;
-    return {&auto_round, &gguf};
+    return {&auto_round, &compressed_tensors, &gguf};
 }
 
 const Exporter& exporter_for(std::string_view id)

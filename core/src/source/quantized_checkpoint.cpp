@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "source/auto_round_source.h"
+#include "source/compressed_tensors_source.h"
 
 #include <bitsmith/error.h>
 
@@ -25,6 +26,7 @@ struct Method
 constexpr std::array kMethods = {
     Method{"auto-round", open_auto_round},
     Method{"intel/auto-round", open_auto_round},
+    Method{"compressed-tensors", open_compressed_tensors},
 };
 
 /// Removes the quantization's description and returns it; null when there is none.

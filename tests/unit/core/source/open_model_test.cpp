@@ -413,10 +413,10 @@ void OpenModelTest::findsQuantizationDescribedElsewhere()
 {
     const TinyCheckpoint older, nested, beside;
     older.edit_config([](Json& config) {
-        config["compression_config"] = {{"quant_method", "compressed-tensors"}};
+        config["compression_config"] = {{"quant_method", "awq"}};
     });
-    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "compressed-tensors"}),
-        inspect_model(older.path()));
+    EXPECT_ERROR(
+        UnsupportedModel, EXPECT_WORDS({"already quantized", "awq"}), inspect_model(older.path()));
     nested.edit_config([](Json& config) {
         Json text = config;
         text["quantization_config"] = {{"quant_method", "gptq"}};

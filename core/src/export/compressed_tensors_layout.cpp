@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/compressed_tensors_layout.h"
+
+#include "base/text.h"
+#include "export/compressed_tensors_config.h"
+#include "export/config_writer.h"
+#include "quant/group_layout.h"
+#include "tensor/dtype.h"
+#include "tensor/safetensors_writer.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+namespace bitsmith::exporting {
+
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+constexpr int64_t kWordBits = 32;
+
+int64_t words_for(int64_t values, int64_t bits)
+{
+    return (values * bits + kWordBits - 1) / kWordBits;
+}
+
+const PlannedLayer* quantized_layer(const Plan& plan, std::string_view tensor)
+{
+    if (!tensor.ends_with(kWeight)) {
+        return nullptr;
+    }
+    const PlannedLayer* layer = plan.find(tensor.substr(0, tensor.size() - kWeight.size()));
+    return layer != nullptr && layer->scheme.is_quantized() ? layer : nullptr;
+}
+
+c10::ScalarType copied_type(const source::ModelSource& model, const tensor::TensorEntry& entry)
+{
+    // Tensors of a GGUF arrive decoded to fp32 whatever they were, so the model's own type is used.
+    const auto stored = tensor::scalar_type_from(entry.dtype);
+    return model.kind == "gguf" || !stored ? float_type(model) : *stored;
+}
+
+/// Readers split rows into whole groups; only tiles may be cut off at the edges.
+void check_layer(const PlannedLayer& layer)
+{
+    const std::string reason = compressed_refusal(layer.scheme);
+    if (!reason.empty()) {
+        fail(ErrorCode::UnsupportedScheme, reason,
+            {{"layer", layer.name}, {"found", scheme_name(layer.scheme)}});
+    }
+    const bool is_int = layer.scheme.data_type == DataType::Int;
+    const int64_t width =
+        is_int ? quant::group_width(layer.scheme, layer.columns) : layer.scheme.group_size;
+    if (layer.scheme.data_type != DataType::Fp8 && layer.columns % width != 0) {
+        fail(ErrorCode::ShapeMismatch, "llm_compressor holds only layers of whole groups",
+            {{"layer", layer.name}, {"found", concat(layer.columns, " columns")},
+                {"allowed", concat("multiples of ", width)}},
+            "Keep this layer at 16 bits.");
+    }
+}
+
+struct Stored
+{
+    const char* name; ///< of the codes
+    std::vector<int64_t> shape;
+    c10::ScalarType type;
+    c10::ScalarType scale_type;
+};
+
+Stored stored_codes(const PlannedLayer& layer)
+{
+    const int64_t rows = layer.rows, columns = layer.columns;
+    switch (compressed_format(layer.scheme)) {
+    case CompressedFormat::PackedInt:
+        return {
+            ".weight_packed", {rows, words_for(columns, layer.scheme.bits)}, at::kInt, at::kHalf};
+    case CompressedFormat::Int:
+        return {".weight", {rows, columns}, at::kChar, at::kHalf};
+    case CompressedFormat::Float8:
+        return {".weight", {rows, columns}, at::kFloat8_e4m3fn, at::kFloat};
+    case CompressedFormat::MxFp8:
+        return {".weight", {rows, columns}, at::kFloat8_e4m3fn, at::kByte};
+    case CompressedFormat::MxFp4:
+        return {".weight_packed", {rows, columns / 2}, at::kByte, at::kByte};
+    case CompressedFormat::NvFp4:
+        return {".weight_packed", {rows, columns / 2}, at::kByte, at::kFloat8_e4m3fn};
+    }
+    fail(ErrorCode::Internal, "unknown format of a layer");
+}
+
+std::vector<int64_t> scale_shape(const PlannedLayer& layer)
+{
+    const quant::GroupLayout groups(layer.scheme, layer.rows, layer.columns);
+    return groups.per_tensor ? std::vector<int64_t>{1}
+                             : std::vector<int64_t>{groups.group_rows, groups.groups};
+}
+
+void add_layer(CompressedLayout& layout, const PlannedLayer& layer)
+{
+    check_layer(layer);
+    const auto add = [&](const char* ending, CompressedPart part, std::vector<int64_t> shape,
+                         c10::ScalarType type) {
+        layout.tensors.push_back({layer.name + ending, part, layer.name, std::move(shape), type});
+    };
+    const CompressedFormat format = compressed_format(layer.scheme);
+    const bool is_packed_int = format == CompressedFormat::PackedInt;
+    const bool is_nv = format == CompressedFormat::NvFp4;
+    const Stored codes = stored_codes(layer);
+    const std::vector<int64_t> scales = scale_shape(layer);
+    add(codes.name, CompressedPart::Codes, codes.shape, codes.type);
+    add(".weight_scale", CompressedPart::Scale, scales, codes.scale_type);
+    if (!layer.scheme.sym && is_packed_int) {
+        add(".weight_zero_point", CompressedPart::Zeros,
+            {words_for(layer.rows, layer.scheme.bits), scales[1]}, at::kInt);
+    } else if (!layer.scheme.sym) {
+        add(".weight_zero_point", CompressedPart::Zeros, scales, at::kChar);
+    }
+    if (is_packed_int) {
+        add(".weight_shape", CompressedPart::Shape, {2}, at::kLong);
+    }
+    if (is_nv) {
+        add(".weight_global_scale", CompressedPart::GlobalScale, {1}, at::kFloat);
+    }
+    if (layer.scheme.needs_input_max()) {
+        add(is_nv ? ".input_global_scale" : ".input_scale",
+            is_nv ? CompressedPart::InputGlobalScale : CompressedPart::InputScale, {1}, at::kFloat);
+    }
+}
+
+/// Layers that are no tensors of the source: a head that was tied. A tied head may be stored twice;
+/// quantizing it unties it all the same.
+void add_heads(
+    CompressedLayout& layout, const ExportInput& input, const std::set<std::string>& placed)
+{
+    for (const PlannedLayer& layer : input.plan.layers) {
+        if (!layer.scheme.is_quantized()) {
+            continue;
+        }
+        const bool is_tied_head = layer.block_index < 0 && input.model.spec.is_tied;
+        layout.unties_head = layout.unties_head || is_tied_head;
+        if (placed.contains(layer.name)) {
+            continue;
+        }
+        if (!is_tied_head) {
+            fail(ErrorCode::MissingTensor, "the plan names a layer that the model does not have",
+                {{"layer", layer.name}});
+        }
+        add_layer(layout, layer);
+    }
+}
+
+} // namespace
+
+std::vector<tensor::TensorEntry> CompressedLayout::entries() const
+{
+    std::vector<tensor::TensorEntry> entries;
+    entries.reserve(tensors.size());
+    for (const CompressedTensor& tensor : tensors) {
+        entries.push_back(tensor::entry_for(tensor.name, tensor.shape, tensor.type));
+    }
+    return entries;
+}
+
+CompressedLayout compressed_layout(const ExportInput& input)
+{
+    CompressedLayout layout;
+    std::set<std::string> placed;
+    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
+        if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name)) {
+            add_layer(layout, *layer);
+            placed.insert(layer->name);
+        } else {
+            layout.tensors.push_back({entry.name, CompressedPart::Copy, entry.name, entry.shape,
+                copied_type(input.model, entry)});
+        }
+    }
+    add_heads(layout, input, placed);
+    return layout;
+}
+
+} // namespace bitsmith::exporting

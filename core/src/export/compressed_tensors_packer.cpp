@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Values of the tensors of a compressed-tensors folder.
+#include "base/text.h"
+#include "export/compressed_tensors_config.h"
+#include "export/compressed_tensors_layout.h"
+#include "quant/element_grid.h"
+#include "quant/group_layout.h"
+#include "tensor/bit_pack.h"
+
+#include <bitsmith/error.h>
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::exporting {
+
+namespace {
+
+constexpr int64_t kWordBits = 32;
+/// Smallest scale of FP8 activations, as the codec has it.
+constexpr double kSmallestInputScale = 1.0 / (448.0 * 512.0);
+
+/// Rows of codes as 32-bit words; the last word is filled up with zeros.
+at::Tensor pack_rows(const at::Tensor& codes, int64_t bits)
+{
+    const int64_t per_word = kWordBits / bits;
+    const int64_t missing = (per_word - codes.size(1) % per_word) % per_word;
+    return tensor::pack_bits(missing == 0 ? codes : at::constant_pad_nd(codes, {0, missing}), bits);
+}
+
+/// Unsigned code -> two's complement.
+at::Tensor signed_bytes(const at::Tensor& codes, int64_t bits)
+{
+    return codes.to(at::kShort).sub(int64_t{1} << (bits - 1)).to(at::kChar);
+}
+
+/// Two codes per byte, the first in the low half.
+at::Tensor pack_fp4(const at::Tensor& codes)
+{
+    const at::Tensor pairs = codes.reshape({codes.size(0), codes.size(1) / 2, 2});
+    return pairs.select(2, 0).bitwise_or(pairs.select(2, 1).bitwise_left_shift(4)).contiguous();
+}
+
+bool is_finite(const at::Tensor& scales)
+{
+    return !scales.is_floating_point() || at::isfinite(scales).all().item<bool>();
+}
+
+void check_weight(const quant::QuantizedWeight& weight, const PlannedLayer& planned)
+{
+    const quant::GroupLayout groups(planned.scheme, planned.rows, planned.columns);
+    const bool has_zeros =
+        planned.scheme.sym || (weight.zeros.defined() && weight.zeros.numel() == groups.n_groups());
+    if (weight.scheme != planned.scheme || weight.rows() != planned.rows
+        || weight.columns() != planned.columns || weight.scales.numel() != groups.n_groups()
+        || !has_zeros) {
+        fail(ErrorCode::ShapeMismatch, "quantized weights do not have the planned shape",
+            {{"layer", planned.name},
+                {"found",
+                    concat("[", weight.rows(), ", ", weight.columns(), "] as ",
+                        scheme_name(weight.scheme))},
+                {"allowed",
+                    concat("[", planned.rows, ", ", planned.columns, "] as ",
+                        scheme_name(planned.scheme))}});
+    }
+    if (!is_finite(weight.scales)) {
+        fail(ErrorCode::NumericFailure, "scales are not finite numbers", {{"layer", planned.name}},
+            "Keep this layer at 16 bits, or use smaller groups.");
+    }
+}
+
+at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string& layer)
+{
+    if (!weight.input_max.defined()) {
+        fail(ErrorCode::MissingTensor, "the largest activation of a layer is not known",
+            {{"layer", layer}}, "Quantize again with calibration samples.");
+    }
+    return weight.input_max.to(at::kCPU, at::kFloat).reshape({1});
+}
+
+at::Tensor scale_of(const quant::QuantizedWeight& weight, const CompressedTensor& tensor)
+{
+    const at::Tensor scales = weight.scales.reshape(tensor.shape).contiguous();
+    return tensor.type == at::kFloat8_e4m3fn ? scales.view(at::kFloat8_e4m3fn) : scales;
+}
+
+at::Tensor input_global_scale(const at::Tensor& largest)
+{
+    return at::where(largest > 0, 448.0 * 6.0 / largest, 1.0).to(at::kFloat);
+}
+
+} // namespace
+
+at::Tensor compressed_codes(const quant::QuantizedWeight& weight)
+{
+    switch (compressed_format(weight.scheme)) {
+    case CompressedFormat::PackedInt:
+        return pack_rows(weight.codes, weight.scheme.bits);
+    case CompressedFormat::Int:
+        return signed_bytes(weight.codes, weight.scheme.bits);
+    case CompressedFormat::Float8:
+    case CompressedFormat::MxFp8:
+        return weight.codes.contiguous().view(at::kFloat8_e4m3fn);
+    case CompressedFormat::MxFp4:
+    case CompressedFormat::NvFp4:
+        return pack_fp4(weight.codes);
+    }
+    fail(ErrorCode::Internal, "unknown format of a layer");
+}
+
+at::Tensor compressed_zeros(const quant::QuantizedWeight& weight)
+{
+    const at::Tensor zeros = weight.zeros.reshape({weight.rows(), -1});
+    return compressed_format(weight.scheme) == CompressedFormat::Int
+        ? signed_bytes(zeros, weight.scheme.bits)
+        : pack_rows(zeros.t().contiguous(), weight.scheme.bits).t().contiguous();
+}
+
+const quant::QuantizedWeight& CompressedPacker::layer(const std::string& name)
+{
+    if (layer_name_ != name) {
+        const PlannedLayer* planned = input_.plan.find(name);
+        BITSMITH_ASSERT(planned != nullptr);
+        quant::QuantizedWeight loaded = input_.layers.load(name);
+        check_weight(loaded, *planned);
+        layer_ = std::move(loaded);
+        layer_name_ = name;
+    }
+    return layer_;
+}
+
+at::Tensor CompressedPacker::produce(const CompressedTensor& tensor)
+{
+    if (tensor.part == CompressedPart::Copy) {
+        return input_.model.tensors->load(tensor.source).to(tensor.type);
+    }
+    const quant::QuantizedWeight& weight = layer(tensor.source);
+    switch (tensor.part) {
+    case CompressedPart::Codes:
+        return compressed_codes(weight);
+    case CompressedPart::Scale:
+        return scale_of(weight, tensor);
+    case CompressedPart::Zeros:
+        return compressed_zeros(weight);
+    case CompressedPart::Shape:
+        return at::tensor({weight.rows(), weight.columns()}, at::kLong);
+    case CompressedPart::GlobalScale:
+        return weight.super_scales.to(at::kFloat).reshape({1});
+    case CompressedPart::InputScale:
+        return largest_input(weight, tensor.source)
+            .div(quant::kE4M3.max)
+            .clamp_min(kSmallestInputScale);
+    case CompressedPart::InputGlobalScale:
+        return input_global_scale(largest_input(weight, tensor.source));
+    case CompressedPart::Copy:
+        break;
+    }
+    fail(ErrorCode::Internal, "unknown part of a layout");
+}
+
+} // namespace bitsmith::exporting

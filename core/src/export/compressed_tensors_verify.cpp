@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Re-opening of a compressed-tensors folder.
+#include "base/text.h"
+#include "export/compressed_tensors.h"
+#include "export/compressed_tensors_config.h"
+#include "export/compressed_tensors_layout.h"
+#include "source/compressed_tensors_source.h"
+#include "source/hf_weights.h"
+#include "source/model_source.h"
+#include "tensor/dtype.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+namespace bitsmith::exporting {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Findings = std::vector<std::string>;
+
+Json quantization_of(const fs::path& folder)
+{
+    const Json config = read_json_file(folder / "config.json");
+    if (!config.is_object() || !config.contains("quantization_config")) {
+        fail(ErrorCode::FileCorrupt, "config.json has no quantization_config",
+            {{"file", (folder / "config.json").string()}});
+    }
+    return config["quantization_config"];
+}
+
+/// Names, types and shapes against what the plan asks for, both ways.
+void check_coverage(
+    const tensor::TensorSource& stored, const CompressedLayout& layout, Findings& findings)
+{
+    for (const CompressedTensor& tensor : layout.tensors) {
+        const tensor::TensorEntry* entry = stored.find(tensor.name);
+        if (entry == nullptr) {
+            findings.push_back(concat("tensor ", tensor.name, " is missing"));
+        } else if (entry->shape != tensor.shape
+            || entry->dtype != tensor::safetensors_word(tensor.type)) {
+            findings.push_back(concat("tensor ", tensor.name, " has another type or shape"));
+        }
+    }
+    if (stored.entries().size() != layout.tensors.size()) {
+        findings.push_back(concat("the folder holds ", stored.entries().size(),
+            " tensors instead of ", layout.tensors.size()));
+    }
+}
+
+bool same_bytes(const at::Tensor& a, const at::Tensor& b)
+{
+    if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) {
+        return false;
+    }
+    const at::Tensor left = a.contiguous(), right = b.contiguous();
+    return left.nbytes() == right.nbytes()
+        && (left.nbytes() == 0
+            || std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) == 0);
+}
+
+/// Every layer decodes to what the codec says. What does not show in the weight - scales of
+/// activations, and the tensors of the source - is compared as it is stored.
+void check_values(const tensor::TensorSource& stored, const tensor::TensorSource& decoded,
+    const ExportInput& input, const CompressedLayout& layout, Findings& findings)
+{
+    CompressedPacker packer(input);
+    for (const CompressedTensor& tensor : layout.tensors) {
+        if (tensor.part == CompressedPart::Codes) {
+            const quant::QuantizedWeight weight = input.layers.load(tensor.source);
+            const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
+            if (!at::equal(decoded.load(tensor.source + ".weight"), expected)) {
+                findings.push_back(
+                    concat("layer ", tensor.source, " does not decode to its tuned values"));
+            }
+        } else if (tensor.part == CompressedPart::Copy || tensor.part == CompressedPart::InputScale
+            || tensor.part == CompressedPart::InputGlobalScale) {
+            if (!same_bytes(stored.load(tensor.name), packer.produce(tensor))) {
+                findings.push_back(concat("tensor ", tensor.name, " differs from ",
+                    tensor.part == CompressedPart::Copy ? "the source" : "its calibration"));
+            }
+        }
+    }
+}
+
+} // namespace
+
+std::vector<std::string> CompressedTensorsExporter::verify(
+    const fs::path& folder, const ExportInput* input) const
+{
+    Findings findings;
+    try {
+        const Json quantization = quantization_of(folder);
+        const auto stored = source::open_hf_weights(folder).tensors;
+        const auto decoded = source::open_compressed_tensors(quantization, stored);
+        if (input == nullptr) {
+            // Opening as a model checks every tensor that the configuration implies, by shape.
+            source::open_model(folder.string());
+            return findings;
+        }
+        if (quantization != compressed_tensors_config(*input)) {
+            findings.emplace_back("config.json describes other groups than the plan has");
+        }
+        const CompressedLayout layout = compressed_layout(*input);
+        check_coverage(*stored, layout, findings);
+        if (findings.empty()) {
+            check_values(*stored, *decoded, *input, layout, findings);
+        }
+    } catch (const Error& error) {
+        findings.emplace_back(error.what());
+    }
+    return findings;
+}
+
+} // namespace bitsmith::exporting
