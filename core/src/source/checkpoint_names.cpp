@@ -78,6 +78,17 @@ int64_t announced_extra_blocks(const Json& config)
     return 0;
 }
 
+/// Of two tied weights a file may hold the one or the other.
+void adopt_tied_name(model::DecoderSpec& spec, const tensor::TensorSource& tensors)
+{
+    model::ModelNames& names = spec.model_names;
+    const bool has_head_only = tensors.find(names.embedding + ".weight") == nullptr
+        && tensors.find(names.head + ".weight") != nullptr;
+    if (spec.is_tied && has_head_only) {
+        names.embedding = names.head;
+    }
+}
+
 } // namespace
 
 void adopt_checkpoint_names(model::DecoderSpec& spec, const tensor::TensorSource& tensors)
@@ -96,6 +107,7 @@ void adopt_checkpoint_names(model::DecoderSpec& spec, const tensor::TensorSource
         model::DecoderSpec candidate = under_prefix(spec, prefix);
         if (holds_block_0(candidate, tensors)) {
             spec = std::move(candidate);
+            adopt_tied_name(spec, tensors);
             return;
         }
     }

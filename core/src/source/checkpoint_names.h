@@ -10,7 +10,8 @@ namespace bitsmith::source {
 
 /// Tries the family's prefixes ("model.", "model.language_model.", ...) in order and rewrites
 /// `spec.model_names` for the first one under which block 0 is stored. Nothing is renamed in the
-/// files: specification, plan and export all speak the checkpoint's own names. Leaves `spec` alone
+/// files: specification, plan and export all speak the checkpoint's own names. Tied weights that are
+/// stored as the head's count as the embedding. Leaves `spec` alone
 /// when no prefix fits; the check of tensors then names what is missing.
 void adopt_checkpoint_names(model::DecoderSpec& spec, const tensor::TensorSource& tensors);
 

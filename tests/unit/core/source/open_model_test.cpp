@@ -52,6 +52,7 @@ private Q_SLOTS:
     void usesTheStoredHeadWhenItDiffers();
     void dropsAStoredCopyOfTheTiedHead();
     void tiesAHeadThatIsNotStored();
+    void takesATiedHeadForTheEmbedding();
     void findsTheDecoderInsideAMultimodalModel();
     void saysThatThereIsNoSuchModel();
 };
@@ -378,6 +379,16 @@ void OpenModelTest::tiesAHeadThatIsNotStored()
     QCOMPARE(model->info.tied_head, true);
     QVERIFY(warns(model->info, "none is stored"));
     QCOMPARE(model->config["tie_word_embeddings"].get<bool>(), true);
+}
+
+void OpenModelTest::takesATiedHeadForTheEmbedding()
+{
+    const TinyCheckpoint tiny;
+    tiny.edit_config([](Json& config) { config["tie_word_embeddings"] = true; });
+    tiny.edit_tensors([](auto& tensors) { TinyCheckpoint::erase(tensors, "model.embed_tokens"); });
+    const auto model = open_model(tiny.path());
+    QCOMPARE(model->info.tied_head, true);
+    QCOMPARE(model->spec.model_names.embedding, std::string("lm_head"));
 }
 
 void OpenModelTest::findsTheDecoderInsideAMultimodalModel()
