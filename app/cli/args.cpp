@@ -191,6 +191,11 @@ void add_whole_spec_flags(CLI::App& command, SpecFlags& flags)
         ->allow_extra_args(false)
         ->group(group);
     command
+        .add_option("--algorithm", flags.algorithm,
+            "how layers are quantized, see 'list algorithms'; otherwise the recipe's")
+        ->type_name("NAME")
+        ->group(group);
+    command
         .add_flag(both_spellings("reference_mode"), flags.reference_mode,
             "every choice as auto-round makes it, for comparisons")
         ->group(group);
@@ -236,6 +241,9 @@ JobSpec starting_spec(const SpecFlags& flags, const std::optional<JobSpec>& base
 JobSpec combined(const SpecFlags& flags, const std::optional<JobSpec>& base)
 {
     JobSpec spec = starting_spec(flags, base);
+    if (!flags.algorithm.empty()) {
+        apply_algorithm(spec.recipe, flags.algorithm);
+    }
     if (flags.reference_mode) {
         apply_reference_mode(spec);
     }

@@ -31,6 +31,7 @@ struct SpecFlags
     std::string model; ///< positional
     std::string spec_file;
     std::string layer_config;
+    std::string algorithm;
     bool reference_mode = false;
     bool resume = false;
     std::vector<std::pair<std::string, std::string>> fields; ///< path and text, in given order

@@ -80,6 +80,11 @@ Listing tasks()
     return named("tasks", metric_catalog());
 }
 
+Listing algorithms()
+{
+    return named("algorithms", algorithm_catalog());
+}
+
 Listing datasets()
 {
     return named("datasets", dataset_catalog());
@@ -103,9 +108,9 @@ struct Topic
     bool heading;
 };
 constexpr std::array kTopics = {Topic{"schemes", schemes, true}, Topic{"formats", formats, true},
-    Topic{"recipes", recipes, true}, Topic{"families", families, true},
-    Topic{"tasks", tasks, false}, Topic{"datasets", datasets, false},
-    Topic{"devices", devices, true}};
+    Topic{"recipes", recipes, true}, Topic{"algorithms", algorithms, false},
+    Topic{"families", families, true}, Topic{"tasks", tasks, false},
+    Topic{"datasets", datasets, false}, Topic{"devices", devices, true}};
 
 } // namespace
 

@@ -49,6 +49,7 @@ struct NamedItem
 
 const std::vector<SchemeInfo>& scheme_catalog();
 const std::vector<RecipeInfo>& recipe_catalog();
+const std::vector<NamedItem>& algorithm_catalog();
 const std::vector<FormatInfo>& format_catalog();
 const std::vector<FamilyInfo>& family_catalog();
 const std::vector<NamedItem>& metric_catalog();

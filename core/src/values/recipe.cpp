@@ -6,6 +6,8 @@
 #include <bitsmith/error.h>
 #include <bitsmith/recipe.h>
 
+#include <algorithm>
+
 namespace bitsmith {
 
 namespace {
@@ -62,6 +64,40 @@ Recipe named_recipe(std::string_view name)
     fail(ErrorCode::InvalidSpec, "unknown recipe",
         {{"field", "recipe.name"}, {"found", std::string(name)}, {"allowed", join(names, ", ")}},
         near.empty() ? "" : "Did you mean " + near + "?");
+}
+
+const std::vector<NamedItem>& algorithm_catalog()
+{
+    static const std::vector<NamedItem> catalog = {
+        {"signround", "rounding and ranges of a block tuned by signed gradient descent"},
+        {"gptq", "compensated rounding: the error of each column is passed on to the next ones"},
+        {"opt_rtn", "plain rounding with searched ranges, channels weighted by what they carry"},
+        {"rtn", "plain rounding, no calibration data"},
+    };
+    return catalog;
+}
+
+void apply_algorithm(Recipe& recipe, std::string_view name)
+{
+    std::vector<std::string> names;
+    for (const NamedItem& item : algorithm_catalog()) {
+        names.push_back(item.id);
+    }
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+        const std::string near = nearest(name, names);
+        fail(ErrorCode::InvalidSpec, "unknown algorithm",
+            {{"found", std::string(name)}, {"allowed", join(names, ", ")}},
+            near.empty() ? "" : "Did you mean " + near + "?");
+    }
+    const Recipe usual = named_recipe(name == "signround" ? "default" : name);
+    if (name == "signround" && recipe.iters > 0) {
+        recipe.start = usual.start;
+        return;
+    }
+    recipe.name = usual.name;
+    recipe.iters = usual.iters;
+    recipe.start = usual.start;
+    recipe.nsamples = usual.nsamples == 0 ? 0 : std::max(recipe.nsamples, usual.nsamples);
 }
 
 const std::vector<RecipeInfo>& recipe_catalog()

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "support/expect_error.h"
 #include "support/test_main.h"
 
 #include <bitsmith/catalog.h>
@@ -18,6 +19,7 @@ private Q_SLOTS:
     void hasTheNumbersOfTheReference();
     void namesTheNearestRecipeInErrors();
     void referenceModeSetsEveryDifference();
+    void algorithmsChangeStepsAndStart();
 };
 
 void RecipeTest::findsEveryCataloguedRecipeByName()
@@ -42,6 +44,26 @@ void RecipeTest::hasTheNumbersOfTheReference()
     QCOMPARE(fast.seqlen, int64_t{512});
     QCOMPARE(named_recipe("rtn").nsamples, int64_t{0});
     QCOMPARE(named_recipe("rtn").iters, int64_t{0});
+}
+
+void RecipeTest::algorithmsChangeStepsAndStart()
+{
+    Recipe recipe = named_recipe("light");
+    apply_algorithm(recipe, "signround");
+    QVERIFY(recipe == named_recipe("light"));
+    apply_algorithm(recipe, "gptq");
+    QCOMPARE(recipe.iters, int64_t{0});
+    QVERIFY(recipe.start == Start::Compensated);
+    QCOMPARE(recipe.seqlen, named_recipe("light").seqlen);
+    apply_algorithm(recipe, "rtn");
+    QCOMPARE(recipe.nsamples, int64_t{0});
+    apply_algorithm(recipe, "signround");
+    QCOMPARE(recipe.iters, Recipe{}.iters);
+    QCOMPARE(recipe.nsamples, Recipe{}.nsamples);
+    EXPECT_ERROR(InvalidSpec, EXPECT_WORDS({"gptk", "gptq"}), apply_algorithm(recipe, "gptk"));
+    for (const NamedItem& item : algorithm_catalog()) {
+        apply_algorithm(recipe, item.id);
+    }
 }
 
 void RecipeTest::namesTheNearestRecipeInErrors()
