@@ -33,6 +33,7 @@ public:
     {
         return {{&up, true, "up"}, {&down, true, "down"}};
     }
+    std::vector<model::BlockNorm> norms() override { return {}; }
 
     model::Linear up, down;
 };

@@ -48,10 +48,11 @@ struct EnumNames<Objective>
     static constexpr std::array<std::string_view, 2> names = {"mse", "inverse-norm"};
 };
 
-/// Whether the scales of all layers are tuned together at the end, on the output of the whole model.
+/// Whether the scales of all layers, and the norms, are tuned together at the end, on the output of the
+/// whole model.
 enum class TouchUpMode
 {
-    Auto, ///< after tuning, for models of which most layers have 3 bits or fewer
+    Auto, ///< after tuning or compensated rounding, when most layers have 4 bits or fewer
     On,
     Off, ///< the reference's behaviour
 };
@@ -64,7 +65,7 @@ struct EnumNames<TouchUpMode>
 /// Settings of the tuner. Source: algorithm.md 1.10-1.12 and 2.
 struct Recipe
 {
-    std::string name = "default"; ///< default, best, light, fast, rtn, or custom
+    std::string name = "default"; ///< of the catalogue, or custom
     int64_t iters = 200;
     int64_t nsamples = 128;
     int64_t seqlen = 2048;
@@ -91,7 +92,7 @@ template <class Visitor, class Self>
 requires std::same_as<std::remove_const_t<Self>, Recipe>
 void visit_fields(Visitor& v, Self& r)
 {
-    v("name", r.name, any_value(), "named recipe: default, best, light, fast, rtn, or custom");
+    v("name", r.name, any_value(), "named recipe, see 'list recipes', or custom");
     v("iters", r.iters, range(0, 100000, "steps"), "tuning steps per block; 0: rounding only");
     v("nsamples", r.nsamples, range(0, 1048576, "samples"), "calibration samples");
     v("seqlen", r.seqlen, range(1, 1048576, "tokens"), "tokens per calibration sample");
@@ -110,14 +111,19 @@ void visit_fields(Visitor& v, Self& r)
     v("selection", r.selection, any_value(),
         "state to keep: last step, best on held-out samples, or best mini-batch");
     v("touch_up", r.touch_up, any_value(),
-        "tune all scales together at the end; auto: for 3 bits and fewer");
+        "tune all scales and norms together at the end; auto: for 4 bits and fewer");
     v("dynamic_max_gap", r.dynamic_max_gap, range(-1, 100000, "steps"),
         "stop a block after this many steps without gain; -1: never");
     v("mimic_reference", r.mimic_reference, any_value(),
         "take the samples in auto-round's order and its derivatives, for comparisons");
 }
 
-/// default, best, light, fast or rtn. Throws InvalidSpec for another name.
+/// A recipe of recipe_catalog(). Throws InvalidSpec for another name.
 Recipe named_recipe(std::string_view name);
+
+/// Makes `recipe` work by an algorithm of algorithm_catalog(), with its amount of calibration data
+/// where the algorithm needs any: steps and start change, and steps come back from the default recipe
+/// where there were none. Throws InvalidSpec for another name.
+void apply_algorithm(Recipe& recipe, std::string_view name);
 
 } // namespace bitsmith

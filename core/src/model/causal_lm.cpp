@@ -59,13 +59,18 @@ BlockShared CausalLm::shared(int64_t tokens, int64_t past, const at::Tensor& pad
     return BlockShared(tokens, past, options_, padding);
 }
 
-at::Tensor CausalLm::final_norm(const at::Tensor& hidden) const
+Norm& CausalLm::final_norm_module() const
 {
     if (!norm_.defined()) {
         norm_ = WeightLoader(*tensors_, options_)
                     .norm({spec_.model_names.final_norm, spec_.final_norm, spec_.hidden});
     }
-    return norm_.forward(hidden);
+    return norm_;
+}
+
+at::Tensor CausalLm::final_norm(const at::Tensor& hidden) const
+{
+    return final_norm_module().forward(hidden);
 }
 
 at::Tensor CausalLm::head(const at::Tensor& normed) const

@@ -34,6 +34,8 @@ public:
 
     /// hidden [..., hidden] after the last block -> normed hidden that the head multiplies.
     at::Tensor final_norm(const at::Tensor& hidden) const;
+    /// The final norm itself; its name without ".weight" stands in the spec.
+    Norm& final_norm_module() const;
     /// hidden after final_norm -> logits [..., vocab], scaled and capped, fp32.
     at::Tensor head(const at::Tensor& normed) const;
     at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }

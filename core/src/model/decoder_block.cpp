@@ -24,6 +24,7 @@ public:
     std::optional<Mlp> mlp;
     std::optional<Moe> moe;
     std::vector<LinearSlot> slots; ///< of linears(), in the same order
+    std::vector<std::string> norm_names; ///< of norms(), in the same order
 
     at::Tensor forward(
         const at::Tensor& hidden, const BlockShared& shared, KvCache* cache) const override
@@ -65,6 +66,19 @@ public:
         return out;
     }
 
+    std::vector<BlockNorm> norms() override
+    {
+        std::vector<Norm*> all{
+            &norm1, &norm1_post, &norm2, &norm2_post, &attention.q_norm, &attention.k_norm};
+        std::erase_if(all, [](const Norm* norm) { return !norm->defined(); });
+        BITSMITH_ASSERT(all.size() == norm_names.size());
+        std::vector<BlockNorm> out;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            out.push_back({all[i], norm_names[i]});
+        }
+        return out;
+    }
+
 private:
     at::Tensor feed_forward(const at::Tensor& x) const
     {
@@ -90,6 +104,23 @@ private:
         return y + norm2_post.forward(feed_forward(norm2.forward(y)));
     }
 };
+
+/// In the order of SpecBlock::norms.
+std::vector<std::string> norm_names(const BlockLayout& layout)
+{
+    std::vector<std::string> names{layout.norm1.name};
+    const auto add = [&names](const std::optional<NormSlot>& slot) {
+        if (slot) {
+            names.push_back(slot->name);
+        }
+    };
+    add(layout.norm1_post);
+    names.push_back(layout.norm2.name);
+    add(layout.norm2_post);
+    add(layout.attention.q_norm);
+    add(layout.attention.k_norm);
+    return names;
+}
 
 Attention load_attention(
     const WeightLoader& loader, const AttentionLayout& layout, const AttentionSpec& spec)
@@ -140,6 +171,7 @@ std::unique_ptr<DecoderBlock> load_block(const DecoderSpec& spec, int64_t index,
     block->index = index;
     block->wiring = what.wiring;
     block->slots = linear_slots(layout);
+    block->norm_names = norm_names(layout);
     block->norm1 = loader.norm(layout.norm1);
     block->norm2 = loader.norm(layout.norm2);
     if (layout.norm1_post) {

@@ -56,6 +56,14 @@ struct BlockLinear
         unit; ///< layers of one unit must share a scheme ("...self_attn.qkv"); models.md 4.2
 };
 
+class Norm;
+
+struct BlockNorm
+{
+    Norm* norm = nullptr;
+    std::string name; ///< checkpoint name without ".weight"
+};
+
 class DecoderBlock
 {
 public:
@@ -68,6 +76,8 @@ public:
         const at::Tensor& hidden, const BlockShared& shared, KvCache* cache = nullptr) const = 0;
     /// Every linear layer in execution order; pointers are valid while the block lives.
     virtual std::vector<BlockLinear> linears() = 0;
+    /// Every norm, in the order of their names in the layout; pointers are valid while the block lives.
+    virtual std::vector<BlockNorm> norms() = 0;
     int64_t index = 0;
 };
 

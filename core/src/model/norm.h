@@ -20,6 +20,11 @@ public:
     /// x [..., features] -> same shape and type. The mean of squares is taken in fp32.
     at::Tensor forward(const at::Tensor& x) const;
 
+    /// What the normed input is multiplied by; a factor on it is a factor on the output.
+    at::Tensor& weight() { return weight_; }
+    /// What the checkpoint's weight lacks to be that: 1 for norms of 1 + weight, otherwise 0.
+    double offset() const { return spec_.kind == NormKind::RmsOnePlus ? 1 : 0; }
+
 private:
     NormSpec spec_;
     at::Tensor weight_; ///< N1: model's type; N2 and N3: fp32, with 1 added for N3

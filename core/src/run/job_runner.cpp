@@ -8,6 +8,7 @@
 #include "run/run_folder.h"
 #include "run/stages.h"
 #include "run/touch_up_stage.h"
+#include "run/touched_model.h"
 #include "run/tune_stage.h"
 #include "run/weight_check.h"
 #include "tensor/device.h"
@@ -187,7 +188,7 @@ void JobRunner::Impl::touch_up()
     if (!calibration || !wants_touch_up(spec.recipe, folder->plan())) {
         return;
     }
-    const StageScope stage(context, Stage::TouchUp, "scales of all layers");
+    const StageScope stage(context, Stage::TouchUp, "scales and norms of all layers");
     run_touch_up_stage(context, *model, *folder, *calibration);
     emit_memory_sample(context);
 }
@@ -195,7 +196,8 @@ void JobRunner::Impl::touch_up()
 void JobRunner::Impl::export_all()
 {
     const StageScope stage(context, Stage::Export, join(spec.exports.formats, ", "));
-    const exporting::ExportInput input{*source, folder->plan(), *folder, spec};
+    const auto touched = touched_model(source, *folder);
+    const exporting::ExportInput input{*touched, folder->plan(), *folder, spec};
     const std::filesystem::path base = spec.exports.output.empty()
         ? folder->folder() / "exports"
         : std::filesystem::path(spec.exports.output);
@@ -245,7 +247,9 @@ void JobRunner::Impl::evaluate()
     const at::Tensor ids = evaluation_ids();
     model.reset();
     const model::CausalLm original = make_model(context, *source, Purpose::Measuring);
-    model::CausalLm quantized = original;
+    const auto touched = touched_model(source, *folder);
+    model::CausalLm quantized =
+        touched == source ? original : make_model(context, *touched, Purpose::Measuring);
     put_quantized_head(quantized, *folder);
     const int64_t blocks = original.n_blocks();
     const bool compares = wants(spec, "kld");
@@ -339,9 +343,9 @@ ExportReport export_run(const std::filesystem::path& run, const std::string& for
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), "cpu", 0};
     const auto folder = RunFolder::open(run);
-    const auto source = source::open_model(folder->spec().model.path);
+    const auto source = touched_model(source::open_model(folder->spec().model.path), *folder);
     const bool lacks_touch_up = needs_calibration(folder->spec())
-        && wants_touch_up(folder->spec().recipe, folder->plan()) && !folder->has_touched_scales();
+        && wants_touch_up(folder->spec().recipe, folder->plan()) && !folder->is_touched_up();
     if (lacks_touch_up
         || folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {
         fail(ErrorCode::InvalidSpec, "the run is not finished",

@@ -345,16 +345,31 @@ std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
     return calibration;
 }
 
-bool RunFolder::has_touched_scales() const
+bool RunFolder::is_touched_up() const
 {
-    return stdfs::exists(impl_->folder / run_files::kTouchedScales);
+    return stdfs::exists(impl_->folder / run_files::kTouchedUp);
 }
 
-void RunFolder::publish_touched_scales(const std::map<std::string, at::Tensor>& scales)
+void RunFolder::publish_touched_up(const std::map<std::string, at::Tensor>& tensors)
 {
-    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kTouchedScales,
-        {scales.begin(), scales.end()}, {});
+    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kTouchedUp,
+        {tensors.begin(), tensors.end()}, {});
     flush();
+}
+
+std::map<std::string, at::Tensor, std::less<>> RunFolder::touched_norms() const
+{
+    std::map<std::string, at::Tensor, std::less<>> norms;
+    if (!is_touched_up()) {
+        return norms;
+    }
+    const tensor::SafetensorsReader touched(map_file(impl_->folder / run_files::kTouchedUp));
+    for (const tensor::TensorEntry& entry : touched.entries()) {
+        if (entry.name.ends_with(".weight")) {
+            norms.emplace(entry.name, touched.load(entry.name));
+        }
+    }
+    return norms;
 }
 
 void RunFolder::publish_report(const Report& report)
@@ -377,15 +392,14 @@ quant::QuantizedWeight RunFolder::load(std::string_view layer) const
             {{"run", impl_->folder.string()}, {"layer", std::string(layer)}});
     }
     quant::QuantizedWeight weight = impl_->block(index)->load(layer);
-    if (has_touched_scales()) {
-        const tensor::SafetensorsReader touched(
-            map_file(impl_->folder / run_files::kTouchedScales));
+    if (is_touched_up()) {
+        const tensor::SafetensorsReader touched(map_file(impl_->folder / run_files::kTouchedUp));
         if (touched.find(layer) != nullptr) {
             const at::Tensor scales = touched.load(layer);
             if (scales.sizes() != weight.scales.sizes()
                 || scales.scalar_type() != weight.scales.scalar_type()) {
                 fail(ErrorCode::FileCorrupt, "the touched-up scales do not fit the layer",
-                    {{"file", (impl_->folder / run_files::kTouchedScales).string()},
+                    {{"file", (impl_->folder / run_files::kTouchedUp).string()},
                         {"layer", std::string(layer)}},
                     "Remove the file and resume; the scales are touched up again");
             }

@@ -6,8 +6,8 @@
 // - blocks/NNNN.safetensors: finished layers of block N, published by rename (block_file.h)
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
 // - calibration.safetensors: ids, mask; number of held-out rows, origin and warnings as metadata
-// - touched-scales.safetensors: LAYER -> fp16 scales that take the place of the block's, when the scales
-//   were touched up end to end
+// - touched-up.safetensors: what the end-to-end touch-up changed: LAYER -> fp16 scales that take the
+//   place of the block's, NORM.weight -> weights that take the place of the model's
 // - report.json: when the job has ended
 // - lock: flock'ed by the process that runs the job, with its pid
 #pragma once
@@ -62,9 +62,11 @@ public:
     void publish_calibration(const calib::CalibrationSet& calibration);
     /// Empty when it is not published yet. Throws FileCorrupt.
     std::optional<calib::CalibrationSet> load_calibration() const;
-    bool has_touched_scales() const;
+    bool is_touched_up() const;
     /// Layer -> fp16 [rows, groups]. From then on load() gives the codes with these.
-    void publish_touched_scales(const std::map<std::string, at::Tensor>& scales);
+    void publish_touched_up(const std::map<std::string, at::Tensor>& tensors);
+    /// Tensor name -> weight of norms that were touched up.
+    std::map<std::string, at::Tensor, std::less<>> touched_norms() const;
     void publish_report(const Report& report);
 
     bool contains(std::string_view layer) const override;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "eval/divergence.h"
 #include "run/tune_stage.h"
+#include "tensor/dtype.h"
 #include "tune/batch_sampler.h"
 #include "tune/layer_errors.h"
 #include "tune/quantized_linear.h"
@@ -23,6 +24,8 @@ namespace {
 constexpr int64_t kSteps = 24;
 constexpr int64_t kWindowsPerStep = 4;
 constexpr int64_t kStepsPerCheck = 8;
+/// Layers of so few bits take larger steps, and are touched up unasked.
+constexpr int64_t kFewBits = 3, kMostBits = 4;
 /// Positions whose logits exist at one time.
 constexpr int64_t kPositionsPerChunk = 64;
 
@@ -42,7 +45,9 @@ public:
         , folder_(folder)
         , calibration_(calibration)
         , shared_(model.shared(calibration.ids.size(1)))
+        , candidate_(model)
     {
+        add_norm({&candidate_.final_norm_module(), model.spec().model_names.final_norm});
         for (const PlannedLayer& layer : folder.plan().layers) {
             if (is_touched(layer)) {
                 layers_.emplace(layer.name, tune::TouchedLayer(folder.load(layer.name)));
@@ -53,28 +58,64 @@ public:
     void run();
 
 private:
+    void add_norm(const model::BlockNorm& item);
     std::unique_ptr<model::DecoderBlock> load_block(int64_t index) const;
+    void update_final_norm();
     at::Tensor rows(const at::Tensor& all, const at::Tensor& samples) const
     {
         return all.index_select(0, samples).to(model_.options().device());
     }
     std::vector<at::Tensor> forward(const at::Tensor& samples) const;
-    double divergence(
-        const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient) const;
+    double divergence(const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient);
     void backward(const std::vector<at::Tensor>& inputs, at::Tensor gradient);
-    double held_out_divergence() const;
+    template <class Function>
+    void over_factors(const Function& function);
+    double held_out_divergence();
     void check(int64_t steps_done);
+    std::map<std::string, at::Tensor> touched() const;
 
     RunContext& context_;
     const model::CausalLm& model_;
     RunFolder& folder_;
     const calib::CalibrationSet& calibration_;
     const model::BlockShared shared_;
+    model::CausalLm candidate_; ///< with the final norm of the present factors
     at::Tensor original_; ///< hidden after the last original block, CPU
     std::map<std::string, tune::TouchedLayer> layers_;
+    std::map<std::string, tune::TouchedNorm> norms_;
     double best_ = std::numeric_limits<double>::infinity();
     std::map<std::string, at::Tensor> best_factors_;
 };
+
+void TouchUp::add_norm(const model::BlockNorm& item)
+{
+    const tensor::TensorEntry* entry = model_.tensors().find(item.name + ".weight");
+    BITSMITH_ASSERT(entry != nullptr);
+    const at::ScalarType type = tensor::scalar_type_from(entry->dtype).value_or(at::kFloat);
+    norms_.emplace(item.name, tune::TouchedNorm(item.norm->weight(), item.norm->offset(), type));
+}
+
+void put_weight(model::Norm& norm, const tune::TouchedNorm& touched)
+{
+    norm.weight() = touched.weight().to(norm.weight().options());
+}
+
+void TouchUp::update_final_norm()
+{
+    put_weight(candidate_.final_norm_module(), norms_.at(model_.spec().model_names.final_norm));
+}
+
+/// Calls function(name, factors) for everything that is touched.
+template <class Function>
+void TouchUp::over_factors(const Function& function)
+{
+    for (auto& [name, layer] : layers_) {
+        function(name, layer.factors());
+    }
+    for (auto& [name, norm] : norms_) {
+        function(name, norm.factors());
+    }
+}
 
 std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
 {
@@ -91,6 +132,11 @@ std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
         }
         tune::put_quantized(*item.linear, weight);
     }
+    for (const model::BlockNorm& item : block->norms()) {
+        if (const auto touched = norms_.find(item.name); touched != norms_.end()) {
+            put_weight(*item.norm, touched->second);
+        }
+    }
     return block;
 }
 
@@ -106,9 +152,10 @@ std::vector<at::Tensor> TouchUp::forward(const at::Tensor& samples) const
     return hidden;
 }
 
-/// Mean divergence over the positions that count, and its gradient where that is wanted.
+/// Mean divergence over the positions that count, and its gradient where that is wanted; the final
+/// norm's goes to its factors.
 double TouchUp::divergence(
-    const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient) const
+    const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient)
 {
     const at::Tensor flat = hidden.flatten(0, 1);
     const at::Tensor original = rows(original_, samples).flatten(0, 1);
@@ -116,6 +163,8 @@ double TouchUp::divergence(
     const double counted = std::max(mask.sum().item<double>(), 1.0);
     std::vector<at::Tensor> gradients;
     double sum = 0;
+    at::Tensor& norm = candidate_.final_norm_module().weight();
+    norm = norm.detach().requires_grad_(gradient != nullptr);
     for (int64_t first = 0; first < flat.size(0); first += kPositionsPerChunk) {
         const int64_t count = std::min(kPositionsPerChunk, flat.size(0) - first);
         at::Tensor expected;
@@ -126,7 +175,7 @@ double TouchUp::divergence(
         const at::AutoGradMode with_gradients(gradient != nullptr);
         const at::Tensor part =
             flat.narrow(0, first, count).detach().requires_grad_(gradient != nullptr);
-        const at::Tensor found = model_.logits(part).log_softmax(-1);
+        const at::Tensor found = candidate_.logits(part).log_softmax(-1);
         const at::Tensor loss =
             ((expected.exp() * (expected - found)).sum(-1) * mask.narrow(0, first, count)).sum()
             / counted;
@@ -138,6 +187,8 @@ double TouchUp::divergence(
     }
     if (gradient != nullptr) {
         *gradient = at::cat(gradients).view(hidden.sizes());
+        norms_.at(model_.spec().model_names.final_norm).add_gradient(norm.grad());
+        norm = norm.detach();
     }
     return sum;
 }
@@ -156,6 +207,10 @@ void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradien
                 touched.push_back(item.linear);
             }
         }
+        const std::vector<model::BlockNorm> norms = block->norms();
+        for (const model::BlockNorm& item : norms) {
+            item.norm->weight().requires_grad_();
+        }
         const at::Tensor input = inputs[static_cast<std::size_t>(i)].detach().requires_grad_(i > 0);
         block->forward(input, shared_).backward(gradient);
         for (const model::Linear* linear : touched) {
@@ -164,11 +219,14 @@ void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradien
                     .add_gradient(linear->weight.grad(), linear->weight.detach());
             }
         }
+        for (const model::BlockNorm& item : norms) {
+            norms_.at(item.name).add_gradient(item.norm->weight().grad());
+        }
         gradient = input.grad();
     }
 }
 
-double TouchUp::held_out_divergence() const
+double TouchUp::held_out_divergence()
 {
     const int64_t samples = calibration_.ids.size(0);
     const int64_t count = std::max<int64_t>(
@@ -194,9 +252,9 @@ void TouchUp::check(int64_t steps_done)
         return;
     }
     best_ = found;
-    for (const auto& [name, layer] : layers_) {
-        best_factors_[name] = layer.factors().clone();
-    }
+    over_factors([this](const std::string& name, tune::Factors& factors) {
+        best_factors_[name] = factors.values().clone();
+    });
 }
 
 void TouchUp::run()
@@ -207,6 +265,12 @@ void TouchUp::run()
             context_, model_, calibration_.ids, [&](int64_t i) { return model_.load_block(i); }, 0,
             model_.n_blocks(), Stage::TouchUp);
     }
+    for (int64_t i = 0; i < model_.n_blocks(); ++i) {
+        const auto block = model_.load_block(i);
+        for (const model::BlockNorm& item : block->norms()) {
+            add_norm(item);
+        }
+    }
     const int64_t samples = calibration_.ids.size(0) - calibration_.holdout;
     tune::BatchSampler sampler(tune::own_shuffle(context_.random("touch-up")), samples,
         std::min(samples, kWindowsPerStep));
@@ -214,7 +278,7 @@ void TouchUp::run()
     for (const PlannedLayer& layer : folder_.plan().layers) {
         bits = std::max(bits, is_touched(layer) ? static_cast<double>(layer.scheme.bits) : 0.0);
     }
-    const double rate = bits <= 3 ? 3e-3 : 1e-3;
+    const double rate = bits <= kFewBits ? 3e-3 : 1e-3;
     check(0);
     for (int64_t i = 0; i < kSteps; ++i) {
         const at::Tensor batch = at::tensor(sampler.next(), at::kLong);
@@ -226,18 +290,30 @@ void TouchUp::run()
                 {{"step", std::to_string(i)}}, "Use --touch-up off");
         }
         backward(hidden, std::move(gradient));
-        for (auto& [name, layer] : layers_) {
-            layer.step(rate * (1 - static_cast<double>(i) / kSteps), i + 1);
-        }
+        const double left = 1 - static_cast<double>(i) / kSteps;
+        over_factors(
+            [&](const std::string&, tune::Factors& factors) { factors.step(rate * left, i + 1); });
+        update_final_norm();
         context_.events.emit(StageProgress{Stage::TouchUp, i + 1, kSteps, "steps"});
         check(i + 1);
     }
-    std::map<std::string, at::Tensor> scales;
-    for (auto& [name, layer] : layers_) {
-        layer.set_factors(best_factors_.at(name));
-        scales.emplace(name, layer.scales());
+    over_factors([this](const std::string& name, tune::Factors& factors) {
+        factors.set_values(best_factors_.at(name));
+    });
+    folder_.publish_touched_up(touched());
+}
+
+/// What is written: scales and weights of the present factors.
+std::map<std::string, at::Tensor> TouchUp::touched() const
+{
+    std::map<std::string, at::Tensor> tensors;
+    for (const auto& [name, layer] : layers_) {
+        tensors.emplace(name, layer.scales());
     }
-    folder_.publish_touched_scales(scales);
+    for (const auto& [name, norm] : norms_) {
+        tensors.emplace(name + ".weight", norm.stored());
+    }
+    return tensors;
 }
 
 /// The errors of the layers' weights are those of the touched-up scales from here on.
@@ -274,16 +350,17 @@ bool wants_touch_up(const Recipe& recipe, const Plan& plan)
     int64_t touched = 0, low = 0;
     for (const PlannedLayer& layer : plan.layers) {
         touched += is_touched(layer) ? 1 : 0;
-        low += is_touched(layer) && layer.scheme.bits <= 3 ? 1 : 0;
+        low += is_touched(layer) && layer.scheme.bits <= kMostBits ? 1 : 0;
     }
     return touched > 0
-        && (recipe.touch_up == TouchUpMode::On || (recipe.iters > 0 && 2 * low > touched));
+        && (recipe.touch_up == TouchUpMode::On
+            || ((recipe.iters > 0 || recipe.start == Start::Compensated) && 2 * low > touched));
 }
 
 void run_touch_up_stage(RunContext& context, const model::CausalLm& model, RunFolder& folder,
     const calib::CalibrationSet& calibration)
 {
-    if (!folder.has_touched_scales()) {
+    if (!folder.is_touched_up()) {
         TouchUp(context, model, folder, calibration).run();
     }
     emit_touched_errors(context, model, folder);

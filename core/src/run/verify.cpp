@@ -2,7 +2,7 @@
 // `verify`: is an export still what was written, and what was tuned? Is a download whole?
 #include "export/exporter.h"
 #include "export/marker.h"
-#include "run/run_folder.h"
+#include "run/touched_model.h"
 #include "source/hub_snapshot.h"
 
 #include <bitsmith/job.h>
@@ -30,7 +30,7 @@ std::vector<std::string> verify_export(const fs::path& exported, const fs::path&
         more = exporter.verify(exported, nullptr);
     } else {
         const auto folder = RunFolder::open(run);
-        const auto model = source::open_model(folder->spec().model.path);
+        const auto model = touched_model(source::open_model(folder->spec().model.path), *folder);
         const exporting::ExportInput input{*model, folder->plan(), *folder, folder->spec()};
         more = exporter.verify(exported, &input);
     }

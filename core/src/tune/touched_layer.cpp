@@ -10,13 +10,32 @@
 
 namespace bitsmith::tune {
 
+Factors::Factors(at::IntArrayRef sizes)
+    : values_(at::ones(sizes, at::kFloat))
+    , gradient_(at::zeros(sizes, at::kFloat))
+    , first_(at::zeros(sizes, at::kFloat))
+    , second_(at::zeros(sizes, at::kFloat))
+{ }
+
+void Factors::step(double rate, int64_t time)
+{
+    constexpr double b1 = 0.9, b2 = 0.95, epsilon = 1e-8;
+    const at::NoGradGuard no_grad;
+    const auto steps = static_cast<double>(time);
+    first_.mul_(b1).add_(gradient_, 1 - b1);
+    second_.mul_(b2).addcmul_(gradient_, gradient_, 1 - b2);
+    // Gradients of a mean over thousands of tokens are tiny; epsilon must not swallow them.
+    const at::Tensor mean = first_ / (1 - std::pow(b1, steps));
+    const at::Tensor root = (second_ / (1 - std::pow(b2, steps))).sqrt_();
+    const double floor = epsilon * std::max(root.mean().item<double>(), 1e-30);
+    values_.addcdiv_(mean, root.add_(floor), -rate).clamp_(0.5, 2.0);
+    gradient_.zero_();
+}
+
 TouchedLayer::TouchedLayer(const quant::QuantizedWeight& weight)
     : scheme_(weight.scheme)
     , start_(weight.scales.to(at::kFloat))
-    , factors_(at::ones_like(start_))
-    , gradient_(at::zeros_like(start_))
-    , first_(at::zeros_like(start_))
-    , second_(at::zeros_like(start_))
+    , factors_(start_.sizes())
 {
     BITSMITH_ASSERT(scheme_.data_type == DataType::Int);
     if (scheme_.group_size == kGroupPerTensor) {
@@ -26,7 +45,7 @@ TouchedLayer::TouchedLayer(const quant::QuantizedWeight& weight)
 
 at::Tensor TouchedLayer::scales() const
 {
-    return (start_ * factors_).to(at::kHalf);
+    return (start_ * factors_.values()).to(at::kHalf);
 }
 
 quant::QuantizedWeight TouchedLayer::apply(quant::QuantizedWeight weight) const
@@ -40,21 +59,30 @@ void TouchedLayer::add_gradient(const at::Tensor& gradient, const at::Tensor& va
     const at::NoGradGuard no_grad;
     const quant::GroupLayout layout(scheme_, values.size(0), values.size(1));
     const at::Tensor product = gradient.to(at::kCPU, at::kFloat) * values.to(at::kCPU, at::kFloat);
-    gradient_.add_(layout.split(product).sum(-1) / factors_);
+    factors_.add_gradient(layout.split(product).sum(-1) / factors_.values());
 }
 
-void TouchedLayer::step(double rate, int64_t time)
+TouchedNorm::TouchedNorm(const at::Tensor& weight, double offset, at::ScalarType stored)
+    : start_(weight.detach().to(at::kCPU, at::kFloat))
+    , offset_(offset)
+    , type_(stored)
+    , factors_(start_.sizes())
+{ }
+
+at::Tensor TouchedNorm::stored() const
 {
-    constexpr double b1 = 0.9, b2 = 0.95, epsilon = 1e-8;
+    return (start_ * factors_.values() - offset_).to(type_);
+}
+
+at::Tensor TouchedNorm::weight() const
+{
+    return stored().to(at::kFloat) + offset_;
+}
+
+void TouchedNorm::add_gradient(const at::Tensor& gradient)
+{
     const at::NoGradGuard no_grad;
-    first_.mul_(b1).add_(gradient_, 1 - b1);
-    second_.mul_(b2).addcmul_(gradient_, gradient_, 1 - b2);
-    // Gradients of a mean over thousands of tokens are tiny; epsilon must not swallow them.
-    const at::Tensor mean = first_ / (1 - std::pow(b1, time));
-    const at::Tensor root = (second_ / (1 - std::pow(b2, time))).sqrt_();
-    const double floor = epsilon * std::max(root.mean().item<double>(), 1e-30);
-    factors_.addcdiv_(mean, root.add_(floor), -rate).clamp_(0.5, 2.0);
-    gradient_.zero_();
+    factors_.add_gradient(gradient.to(at::kCPU, at::kFloat) * start_);
 }
 
 } // namespace bitsmith::tune

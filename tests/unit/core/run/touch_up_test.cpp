@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The end-to-end touch-up inside a job.
 #include "run/run_folder.h"
+#include "source/model_source.h"
 #include "support/test_main.h"
 #include "support/tiny_checkpoint.h"
 
@@ -84,11 +85,17 @@ void TouchUpTest::lowersTheDivergenceOfTheWholeModel()
     const auto folder = RunFolder::open(temp / "run");
     const std::string name = "model.layers.0.mlp.up_proj";
     const quant::QuantizedWeight touched = folder->load(name);
-    std::filesystem::remove(temp / "run" / "touched-scales.safetensors");
+    const auto norms = folder->touched_norms();
+    std::filesystem::remove(temp / "run" / "touched-up.safetensors");
     const quant::QuantizedWeight tuned = folder->load(name);
     QVERIFY(at::equal(touched.codes, tuned.codes));
     QVERIFY(!at::equal(touched.scales, tuned.scales));
     QVERIFY(!verify_export(temp / "out", temp / "run").empty());
+    // Norms changed with them, and the export holds the changed ones.
+    const std::string norm = "model.layers.0.input_layernorm.weight";
+    QVERIFY(!at::equal(norms.at(norm), source::open_model(tiny.path())->tensors->load(norm)));
+    QVERIFY(at::equal(
+        norms.at(norm), source::open_model((temp / "out").string())->tensors->load(norm)));
     // The report says the errors of what was written.
     const auto& layers = outcome.report.layers;
     const auto layer = std::find_if(
@@ -102,10 +109,10 @@ void TouchUpTest::isLeftOutWhereItDoesNotPay()
     const TinyCheckpoint tiny;
     const TempFolder temp;
     JobSpec spec = job(tiny, temp);
-    spec.scheme.scheme = "W4A16G32";
+    spec.scheme.scheme = "W8A16G32";
     Recorder recorder;
     QCOMPARE(run(spec, false, recorder, {}).state, JobState::Done);
-    QVERIFY(!std::filesystem::exists(temp / "run" / "touched-scales.safetensors"));
+    QVERIFY(!std::filesystem::exists(temp / "run" / "touched-up.safetensors"));
 }
 
 BITSMITH_TEST(TouchUpTest)

@@ -19,6 +19,7 @@ private Q_SLOTS:
     void followsTheGradientOfTheFactors();
     void keepsTheCodes();
     void findsAScaleThatWasWrong();
+    void normsKeepTheTypeOfTheCheckpoint();
 };
 
 void TouchedLayerTest::followsTheGradientOfTheFactors_data()
@@ -45,7 +46,7 @@ void TouchedLayerTest::followsTheGradientOfTheFactors()
     const quant::QuantizedWeight codes = codec.encode(weight, scheme, {});
     TouchedLayer layer(codes);
     layer.add_gradient(gradient, codec.decode(layer.apply(codes)));
-    layer.step(0.01, 1);
+    layer.factors().step(0.01, 1);
     // The first step of Adam goes by the sign of the gradient: Σ_group G · Ŵ.
     const at::Tensor values = codec.decode(codes);
     const int64_t width = codes.columns() / codes.scales.size(1);
@@ -55,11 +56,26 @@ void TouchedLayerTest::followsTheGradientOfTheFactors()
             const int64_t count = group == 48 ? (i == 0 ? 48 : 16) : width;
             const double sum =
                 (gradient * values).select(0, row).narrow(0, first, count).sum().item<double>();
-            const double moved = layer.factors()[row][i].item<double>() - 1;
+            const double moved = layer.factors().values()[row][i].item<double>() - 1;
             QVERIFY2(std::abs(moved + (sum > 0 ? 0.01 : -0.01)) < 1e-5,
                 qPrintable(QString("%1 for %2").arg(moved).arg(sum)));
         }
     }
+}
+
+void TouchedLayerTest::normsKeepTheTypeOfTheCheckpoint()
+{
+    // A norm of 1 + weight: the factor is on the sum, what is stored is without the 1.
+    const at::Tensor stored = at::tensor({0.5F, -0.25F, 0.0F}).to(at::kBFloat16);
+    const at::Tensor weight = stored.to(at::kFloat) + 1.0;
+    TouchedNorm norm(weight, 1.0, at::kBFloat16);
+    QVERIFY(at::equal(norm.stored(), stored) && at::equal(norm.weight(), weight));
+    norm.add_gradient(at::tensor({1.0F, -1.0F, 2.0F}));
+    norm.factors().step(0.125, 1);
+    QCOMPARE(norm.stored().scalar_type(), at::kBFloat16);
+    const at::Tensor expected = weight * at::tensor({0.875F, 1.125F, 0.875F});
+    QVERIFY(at::allclose(norm.weight(), expected, 0.01, 0.0));
+    QVERIFY(at::equal(norm.weight(), norm.stored().to(at::kFloat) + 1.0));
 }
 
 void TouchedLayerTest::keepsTheCodes()
@@ -72,7 +88,7 @@ void TouchedLayerTest::keepsTheCodes()
     TouchedLayer layer(codes);
     QVERIFY(at::equal(layer.apply(codes).scales, codes.scales));
     layer.add_gradient(at::ones({4, 64}), codec.decode(codes));
-    layer.step(0.1, 1);
+    layer.factors().step(0.1, 1);
     const quant::QuantizedWeight touched = layer.apply(codes);
     QVERIFY(at::equal(touched.codes, codes.codes));
     QVERIFY(!at::equal(touched.scales, codes.scales));
@@ -97,7 +113,7 @@ void TouchedLayerTest::findsAScaleThatWasWrong()
     for (int64_t i = 0; i < 60; ++i) {
         const at::Tensor values = codec.decode(layer.apply(codes));
         layer.add_gradient(2 * (values - weight), values);
-        layer.step(0.01 * (1 - static_cast<double>(i) / 60), i + 1);
+        layer.factors().step(0.01 * (1 - static_cast<double>(i) / 60), i + 1);
     }
     QVERIFY2(error() < 0.3 * before, qPrintable(QString("%1 -> %2").arg(before).arg(error())));
 }
