@@ -5,7 +5,6 @@
 #include "export/gguf/blocks.h"
 #include "export/gguf/transforms.h"
 #include "tensor/dtype.h"
-#include "values/scheme_presets.h"
 
 #include <ATen/ATen.h>
 
@@ -41,6 +40,7 @@ class Names
 public:
     Names(const source::ModelSource& model, const source::GgufFamily& family)
         : family_(family)
+        , embedding_(model.spec.model_names.embedding)
     {
         const std::string& block = model.spec.model_names.block;
         block_ = block.substr(0, block.find("{i}"));
@@ -56,6 +56,9 @@ public:
             return std::nullopt;
         }
         const std::string module = name.substr(0, dot);
+        if (module == embedding_) { // may bear the name of the head it is tied to
+            return Placed{concat(source::kGgufEmbedding.gguf, ending), source::kGgufEmbedding.role};
+        }
         for (const GgufRule& rule :
             {source::kGgufEmbedding, source::kGgufFinalNorm, source::kGgufHead}) {
             if (module == rule.hf || module == in_this_model(rule.hf)) {
@@ -94,6 +97,7 @@ private:
     }
 
     const source::GgufFamily& family_;
+    const std::string embedding_;
     std::string block_; ///< up to the number
     std::string stem_;
 };
@@ -140,12 +144,12 @@ GgufType base_type(const ExportInput& input)
     return matrix == entries.end() ? GgufType::F16 : float_type_of(*matrix);
 }
 
-/// A mix stands in the job only; its layers have the types it was resolved to.
+/// The type that was asked for, also where layers fell back to others, as llama.cpp names files.
 std::string file_type_name(const ExportInput& input, GgufType base)
 {
     const Scheme asked = parse_scheme(input.spec.scheme.scheme);
-    std::string name(
-        is_gguf_mix(asked) ? std::string_view(asked.gguf_type) : tensor::gguf_type(base).name);
+    const bool is_named = asked.is_quantized() && !asked.gguf_type.empty();
+    std::string name(is_named ? std::string_view(asked.gguf_type) : tensor::gguf_type(base).name);
     std::transform(name.begin(), name.end(), name.begin(),
         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return name;

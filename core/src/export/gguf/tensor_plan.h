@@ -25,7 +25,7 @@ struct GgufFilePlan
 {
     const source::GgufFamily* family = nullptr;
     tensor::GgufType base = tensor::GgufType::F16; ///< of most layers
-    std::string type_name; ///< of the file: the mix that was asked for ("Q4_K_M"), or the base type
+    std::string type_name; ///< of the file: the GGUF type asked for ("Q4_K_M"), or the base type
     std::vector<GgufTensorPlan> tensors;
     std::vector<std::string> skipped; ///< tensors of the model that GGUF has no place for
     std::vector<std::string> narrowed; ///< tensors kept by the plan but written in fewer bits
