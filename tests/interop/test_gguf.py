@@ -2,9 +2,10 @@
 """The gguf package reads our values out of our files, and llama.cpp generates our tokens from them."""
 
 import json
+import subprocess
 from pathlib import Path
 
-from product import demo_model, main, tiny_model
+from product import Product, demo_model, main, tiny_model
 
 TOKENS = 64
 # llama.cpp multiplies block types with activations rounded to 8 bits, so it may take the other side
@@ -20,6 +21,22 @@ def file_in(folder):
     return files[0]
 
 
+def super_values(block, layer, scheme):
+    """K types: (d L) q - dmin M, and (d L) (q - center) for the symmetric ones, in float32."""
+    import numpy as np
+
+    def part(name, width):
+        values = block.get_tensor(f"{layer}.{name}").astype(np.float32)
+        return np.repeat(values, width, 1)
+
+    group, groups = scheme["group_size"], scheme["super_group_size"]
+    codes = part("codes", 1)
+    scales = part("scales", group) * part("super_scales", group * groups)
+    if scheme["sym"]:
+        return scales * (codes - np.float32(2 ** (scheme["bits"] - 1)))
+    return scales * codes - part("zeros", group) * part("super_zeros", group * groups)
+
+
 def stored_values(run):
     """Layer -> values of the run's own codes, by the definition, in float32."""
     import numpy as np
@@ -30,6 +47,9 @@ def stored_values(run):
             schemes = {layer["name"]: layer["scheme"]
                        for layer in json.loads(block.metadata()["block"])["layers"]}
             for layer, scheme in schemes.items():
+                if scheme["data_type"] == "int_double":
+                    values[layer] = super_values(block, layer, scheme)
+                    continue
                 codes = block.get_tensor(layer + ".codes").astype(np.float32)
                 rows, columns = codes.shape
                 scales = block.get_tensor(layer + ".scales").astype(np.float32).reshape(rows, -1)
@@ -218,8 +238,128 @@ def test_tiny_gemma3(product, work):
                tie_word_embeddings=True)
 
 
+# The numbers of formats.md 6.3; a file of one K type bears that of the nearest mix.
+FILE_TYPES = {"q2_k": 10, "q3_k": 11, "q4_k": 14, "q5_k": 16, "q6_k": 18,
+              "q3_k_l": 13, "q4_k_m": 15, "q2_k_s": 21}
+FALLBACKS = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+
+
+class WithFallbacks(Product):
+    """Quantizes with the exit status 5: some layers could not get the type that was asked for."""
+
+    def run(self, *arguments):
+        if arguments[0] != "quantize":
+            return super().run(*arguments)
+        done = subprocess.run([self.cli, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode != 5:
+            raise RuntimeError(f"quantize ended with {done.returncode}, not 5:\n{done.stderr}")
+        return done.stdout
+
+
+def more(i, n):
+    return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
+
+
+def expected_type(mix, kind, i, n, gqa):
+    """Of the i-th of n layers of a kind, by the table of formats.md 6.8."""
+    raised = {
+        "q4_k_m": {"attn_v": more(i, n) and "Q6_K", "ffn_down": more(i, n) and "Q6_K"},
+        "q3_k_l": {"attn_v": "Q5_K", "attn_output": "Q5_K", "ffn_down": "Q5_K"},
+        "q2_k_s": {"attn_v": gqa >= 4 and "Q4_K", "ffn_down": i < n // 8 and "Q4_K"},
+    }
+    return raised.get(mix, {}).get(kind) or mix[:4].upper()
+
+
+def check_types(file, mix):
+    """Number of the file and type of every layer; returns how many layers have which type."""
+    from collections import Counter
+    from gguf import GGUFReader
+    reader = GGUFReader(file)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    assert fields["general.file_type"] == FILE_TYPES[mix], fields["general.file_type"]
+    assert fields["general.quantization_version"] == 2
+    blocks = fields["llama.block_count"]
+    gqa = fields["llama.attention.head_count"] // fields["llama.attention.head_count_kv"]
+    found = Counter()
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    for i in range(blocks):
+        for kind in NAMES.values():
+            tensor = tensors[f"blk.{i}.{kind}.weight"]
+            expected = expected_type(mix, kind, i, blocks, gqa)
+            if tensor.shape[0] % 256 != 0:
+                expected = FALLBACKS[expected]
+            assert tensor.tensor_type.name == expected, \
+                f"{tensor.name} is {tensor.tensor_type.name}, not {expected}"
+            found[expected] += 1
+    return ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
+
+
+def check_k_demo(product, work, mix):
+    """Only rows of ffn_down hold whole super-blocks in this model."""
+    model = demo_model()
+    if model is None:
+        print("  skipped: the demo model is not in the cache")
+        return
+    output, run = WithFallbacks(product.cli).quantize(model, "gguf:" + mix, "gguf", work)
+    file = file_in(output)
+    types = check_types(file, mix)
+    print(f"  {mix}: {check_values(file, run)} layers equal bit for bit: {types}")
+    check_generation(product, file)
+
+
+def test_demo_q4_k_m(product, work):
+    check_k_demo(product, work, "q4_k_m")
+
+
+def test_demo_q3_k_l(product, work):
+    check_k_demo(product, work, "q3_k_l")
+
+
+def check_reading(product, file, work):
+    """Our reader computes what transformers computes from the values of the gguf package."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32)
+    ids = list(range(40, 72))
+    with torch.no_grad():
+        theirs = model(torch.tensor([ids])).logits[0]
+    ours = product.logits(file, ids, work).reshape(theirs.shape).float()
+    apart, spread = float((ours - theirs).abs().max()), float(theirs.std())
+    assert apart < 1e-3 * spread, f"logits differ by {apart}, they spread by {spread}"
+    return apart / spread
+
+
+def check_k_tiny(product, work, mixes, **changes):
+    """All layers of these sizes hold whole super-blocks."""
+    sizes = dict(hidden_size=256, intermediate_size=512, num_hidden_layers=4, head_dim=64)
+    model = tiny_model(work / "model", **{**sizes, **changes})
+    for mix in mixes:
+        folder = work / mix
+        folder.mkdir()
+        output, run = product.quantize(model, "gguf:" + mix, "gguf", folder)
+        file = file_in(output)
+        types = check_types(file, mix)
+        count = check_values(file, run)
+        apart = check_reading(product, file, folder)
+        print(f"  {mix}: {count} layers equal bit for bit: {types}; logits within {apart:.1e} "
+              "of their spread")
+        check_choices(product, file, "the inn and the", folder, 1.5)
+
+
+def test_tiny_k_types(product, work):
+    check_k_tiny(product, work, ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k"])
+
+
+def test_tiny_k_mixes(product, work):
+    """Four query heads per key/value head, and enough layers for each rule to tell them apart."""
+    check_k_tiny(product, work, ["q4_k_m", "q3_k_l", "q2_k_s"], num_hidden_layers=8,
+                 num_attention_heads=8, head_dim=32)
+
+
 if __name__ == "__main__":
     main([test_demo_f16, test_demo_bf16, test_demo_q8_0, test_demo_q4_0, test_demo_q4_1,
           test_demo_q5_0, test_demo_q5_1,
-          test_tiny_llama, test_tiny_qwen2, test_tiny_qwen3, test_tiny_gemma2, test_tiny_gemma3],
+          test_tiny_llama, test_tiny_qwen2, test_tiny_qwen3, test_tiny_gemma2, test_tiny_gemma3,
+          test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_k_types, test_tiny_k_mixes],
          needs=["gguf", "xllamacpp", "transformers"])
