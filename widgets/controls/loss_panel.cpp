@@ -3,6 +3,7 @@
 
 #include "widgets/plots/block_loss_plot.h"
 #include "widgets/plots/step_loss_plot.h"
+#include "widgets/plots/touch_up_plot.h"
 #include "widgets/state/run_state.h"
 #include "widgets/state/selection_hub.h"
 
@@ -11,6 +12,8 @@
 #include <QPushButton>
 #include <QStackedLayout>
 #include <QTimer>
+
+#include <array>
 
 namespace bitsmith::ui {
 
@@ -27,17 +30,21 @@ LossPanel::LossPanel(RunState* state, SelectionHub* selection, QWidget* parent)
     , m_stack(new QStackedLayout)
     , m_steps(new StepLossPlot)
     , m_blocks(new BlockLossPlot)
+    , m_touchUp(new TouchUpPlot)
     , m_timer(new QTimer(this))
 {
     setObjectName(QStringLiteral("lossPanel"));
     m_stack->addWidget(m_steps);
     m_stack->addWidget(m_blocks);
+    m_stack->addWidget(m_touchUp);
     body()->addLayout(m_stack, 1);
     m_stepsButton = addSegment(tr("Steps"), QStringLiteral("lossStepsButton"), Steps);
     m_blocksButton = addSegment(tr("All blocks"), QStringLiteral("lossBlocksButton"), Blocks);
+    m_touchUpButton = addSegment(tr("Touch-up"), QStringLiteral("lossTouchUpButton"), TouchUp);
     auto* group = new QButtonGroup(this);
     group->addButton(m_stepsButton);
     group->addButton(m_blocksButton);
+    group->addButton(m_touchUpButton);
     m_stepsButton->setChecked(true);
     auto* log = new QPushButton(tr("Log"));
     log->setObjectName(QStringLiteral("lossLogButton"));
@@ -57,6 +64,7 @@ LossPanel::LossPanel(RunState* state, SelectionHub* selection, QWidget* parent)
     connect(state, &RunState::cleared, this, &LossPanel::refresh);
     connect(state, &RunState::stepsChanged, this, &LossPanel::refreshSoon);
     connect(state, &RunState::blocksChanged, this, &LossPanel::refreshSoon);
+    connect(state, &RunState::metricsChanged, this, &LossPanel::refreshSoon);
     connect(selection, &SelectionHub::selectionChanged, this, &LossPanel::refreshSoon);
     refresh();
 }
@@ -75,7 +83,8 @@ QPushButton* LossPanel::addSegment(const QString& text, const QString& name, Vie
 void LossPanel::setView(View view)
 {
     m_stack->setCurrentIndex(view);
-    (view == Steps ? m_stepsButton : m_blocksButton)->setChecked(true);
+    const std::array buttons = {m_stepsButton, m_blocksButton, m_touchUpButton};
+    buttons[static_cast<std::size_t>(view)]->setChecked(true);
     refresh();
 }
 
@@ -112,6 +121,12 @@ void LossPanel::refresh()
 {
     m_timer->stop();
     const RunPicture& run = m_state->picture();
+    m_touchUp->setMetrics(run.metrics);
+    m_touchUpButton->setVisible(m_touchUp->pointCount() > 0);
+    if (view() == TouchUp) {
+        titleLabel()->setText(tr("Divergence of the whole model"));
+        return;
+    }
     if (view() == Blocks) {
         m_blocks->setBlocks(run.blocks);
         titleLabel()->setText(tr("Loss"));

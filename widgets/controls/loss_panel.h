@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The live loss view: steps of one block, or all blocks, with a linear or logarithmic axis.
+// The live loss view: steps of one block, or all blocks, with a linear or logarithmic axis; and the
+// divergence of the whole model once the touch-up measures it.
 #pragma once
 
 #include "widgets/controls/card.h"
@@ -14,6 +15,7 @@ class BlockLossPlot;
 class RunState;
 class SelectionHub;
 class StepLossPlot;
+class TouchUpPlot;
 
 class LossPanel : public Card
 {
@@ -23,7 +25,8 @@ public:
     enum View
     {
         Steps,
-        Blocks
+        Blocks,
+        TouchUp
     };
 
     LossPanel(RunState* state, SelectionHub* selection, QWidget* parent = nullptr);
@@ -43,8 +46,10 @@ private:
     QStackedLayout* m_stack;
     StepLossPlot* m_steps;
     BlockLossPlot* m_blocks;
+    TouchUpPlot* m_touchUp;
     QPushButton* m_stepsButton = nullptr;
     QPushButton* m_blocksButton = nullptr;
+    QPushButton* m_touchUpButton = nullptr; ///< shown when there is something to show
     QTimer* m_timer;
 };
 

@@ -9,6 +9,7 @@
 #include "widgets/pages/run_page.h"
 #include "widgets/plots/block_loss_plot.h"
 #include "widgets/plots/step_loss_plot.h"
+#include "widgets/plots/touch_up_plot.h"
 #include "widgets/state/run_state.h"
 
 #include <QComboBox>
@@ -47,6 +48,7 @@ private Q_SLOTS:
     void offersPauseAndCancelOnlyForAJobOfThisProgram();
     void offersResumeForARunThatStopped();
     void showsTheResultOfAFinishedRun();
+    void showsTheCurveOfTheTouchUp();
     void looksTheSameLiveAndFromItsFolder();
     void selectsALayerEverywhere();
     void focusAloneSelectsNothing();
@@ -143,7 +145,26 @@ void RunPageTest::showsTheResultOfAFinishedRun()
     QVERIFY(m_page->findChild<QPushButton*>(u"exportShow1"_s) != nullptr);
     m_page->lossPanel()->setView(LossPanel::Blocks);
     QCOMPARE(m_page->findChild<BlockLossPlot*>()->pointCount(), 30);
+    QVERIFY(!shown(u"lossTouchUpButton"_s)); // this run has none
     QCOMPARE(m_page->findChild<QTabWidget*>(u"runTabs"_s)->tabText(1), u"Log (1 warnings)"_s);
+}
+
+void RunPageTest::showsTheCurveOfTheTouchUp()
+{
+    std::vector<Event> events;
+    for (const auto& [step, value] : {std::pair(0, 1.0), {8, 0.9}, {16, 0.8}}) {
+        Event event;
+        event.body =
+            MetricReady{"touch-up, step " + std::to_string(step), "held_out_kld", value, {}};
+        events.push_back(event);
+    }
+    m_state->fold(events);
+    m_page->lossPanel()->setView(LossPanel::TouchUp);
+    QVERIFY(shown(u"lossTouchUpButton"_s));
+    const auto* plot = m_page->findChild<TouchUpPlot*>();
+    QCOMPARE(plot->pointCount(), 3);
+    QVERIFY2(plot->summary().contains(u"16"_s) && plot->summary().contains(u"20"_s),
+        qPrintable(plot->summary()));
 }
 
 void RunPageTest::looksTheSameLiveAndFromItsFolder()
