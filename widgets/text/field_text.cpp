@@ -62,7 +62,7 @@ constexpr std::array kChoices = {
     BITSMITH_FIELD("start.compensated", "Compensated rounding"),
     BITSMITH_FIELD("objective.mse", "Mean square"),
     BITSMITH_FIELD("objective.inverse-norm", "Positions weighted by 1/|output|²"),
-    BITSMITH_FIELD("touch_up.auto", "For 3 bits and fewer"),
+    BITSMITH_FIELD("touch_up.auto", "For 4 bits and fewer"),
     BITSMITH_FIELD("touch_up.on", "On"),
     BITSMITH_FIELD("touch_up.off", "Off"),
     BITSMITH_FIELD("selection.last", "Last step"),

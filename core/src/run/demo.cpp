@@ -50,6 +50,7 @@ JobSpec demo_job()
     spec.recipe.nsamples = 48;
     spec.recipe.seqlen = 128;
     spec.recipe.batch_size = 8;
+    spec.recipe.touch_up = TouchUpMode::Off; // the demonstration is to end within three minutes
     spec.calibration.dataset = "self";
     spec.calibration.holdout = 1.0 / 6;
     spec.exports.formats = {"auto_round"};
