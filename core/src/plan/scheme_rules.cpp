@@ -2,6 +2,7 @@
 // Rules about schemes, layers and formats.
 #include "base/text.h"
 #include "plan/rules.h"
+#include "quant/codec.h"
 
 #include <bitsmith/catalog.h>
 
@@ -66,6 +67,19 @@ void unreadable_scheme(const Subject& s, Issues& found)
             parse_scheme(s.spec.scheme.overrides[i].scheme);
         } catch (const Error& error) {
             found.push_back(finding(concat("scheme.overrides[", i, "].scheme"), error.what()));
+        }
+    }
+}
+
+/// Numbers that no codec has, from changed fields or field lists.
+void scheme_without_codec(const Subject& s, Issues& found)
+{
+    for (const auto& [scheme, layer] : schemes_in_use(s)) {
+        const std::string reason = quant::scheme_refusal(scheme);
+        if (!reason.empty()) {
+            found.push_back(finding("scheme.scheme",
+                concat(scheme_name(scheme), layer.empty() ? "" : " (" + layer + ")", ": ", reason,
+                    ".")));
         }
     }
 }
@@ -326,6 +340,7 @@ void nothing_quantized(const Subject& s, Issues& found)
 constexpr Rule kRules[] = {
     {"V29", Severity::Error, unreadable_scheme},
     {"V04", Severity::Error, bad_group_size},
+    {"V39", Severity::Error, scheme_without_codec},
     {"V02", Severity::Error, format_holds_scheme},
     {"V03", Severity::Warning, kept_by_shape},
     {"V05", Severity::Info, gguf_ignores_fields},

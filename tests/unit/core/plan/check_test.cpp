@@ -148,6 +148,15 @@ const std::vector<RuleCase>& cases()
                 s.scheme.scheme = "MXFP4";
                 s.recipe = named_recipe("gptq");
             }},
+        {"V39", Severity::Error, "scheme.scheme",
+            [](auto& s, auto&) {
+                s.scheme.scheme = "MXFP4";
+                s.scheme.bits = 3;
+            }},
+        {"V39", Severity::Error, "scheme.scheme",
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"v_proj", "bits=4,act_bits=8,act_data_type=nv_fp"}};
+            }},
         {"V38", Severity::Error, "recipe.name",
             [](auto& s, auto&) {
                 s.scheme.scheme = "FP8_STATIC";
