@@ -122,9 +122,10 @@ void AffineStepsTest::kernelsAndExpressionsStepAlike()
 void AffineStepsTest::stepsFollowTheGradientOfAutograd()
 {
     AffineState s = state(at::kDouble);
-    quant::TunedValues leaves{s.tuned.v.clone().requires_grad_(),
-        s.tuned.min_scale.clone().requires_grad_(), s.tuned.max_scale.clone().requires_grad_(),
-        s.tuned.range};
+    quant::TunedValues leaves = s.tuned;
+    for (at::Tensor* part : {&leaves.v, &leaves.min_scale, &leaves.max_scale}) {
+        *part = part->clone().requires_grad_();
+    }
     const at::Tensor values = quant::codec_for(s.scheme).fake_quantize(s.weight, s.scheme, leaves);
     (values * s.gradient).sum().backward();
     quantize_(s);
