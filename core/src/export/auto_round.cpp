@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "export/auto_round_layout.h"
 #include "export/config_writer.h"
-#include "tensor/safetensors_writer.h"
 
 #include <bitsmith/version.h>
 
@@ -16,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int64_t kOtherFilesBytes = 1LL << 20;
+constexpr int64_t kBytesPerTensor = 256; ///< its line in the header
 
 /// The scheme that most layers of the blocks have; the first of equals. It stands in the
 /// configuration once, all others are exceptions.
@@ -101,10 +100,8 @@ std::string block_prefix(const source::ModelSource& model)
 
 std::string how_to_load(const std::string& name)
 {
-    return concat("With transformers and the package `auto-round`:\n\n```python\n",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n",
-        "model = AutoModelForCausalLM.from_pretrained(\"path/to/", name, "\")\n",
-        "tokenizer = AutoTokenizer.from_pretrained(\"path/to/", name, "\")\n```");
+    return concat(
+        "With transformers and the package `auto-round`:\n\n", transformers_example(name));
 }
 
 } // namespace
@@ -171,44 +168,18 @@ std::string AutoRoundExporter::model_refusal(const ModelInfo&) const
 
 bool AutoRoundExporter::recognizes(const fs::path& exported) const
 {
-    if (!fs::is_regular_file(exported / "config.json")) {
-        return false;
-    }
-    const Json config = read_json_file(exported / "config.json");
-    if (!config.is_object() || !config.contains("quantization_config")) {
-        return false;
-    }
-    const Json& quantization = config["quantization_config"];
-    return quantization.is_object() && quantization.contains("quant_method")
-        && quantization["quant_method"] == "auto-round";
+    return has_quant_method(exported, "auto-round");
 }
 
 int64_t AutoRoundExporter::estimate_bytes(const ExportInput& input) const
 {
-    int64_t bytes = kOtherFilesBytes;
-    for (const tensor::TensorEntry& entry : auto_round_layout(input).entries()) {
-        bytes += entry.bytes + 256; // and its line in the header
-    }
-    for (const source::SideFile& side : input.model.side_files) {
-        bytes += static_cast<int64_t>(side.bytes.size());
-    }
-    return bytes;
+    return folder_bytes(input, entries_of(auto_round_layout(input).tensors), kBytesPerTensor);
 }
 
 std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) const
 {
-    std::vector<std::string> notes;
-    if (input.model.kind == "gguf") {
-        notes.push_back(
-            concat("the source is a GGUF: tensors that are not quantized are written as ",
-                at::toString(float_type(input.model)), "."));
-    }
-    const AutoRoundLayout layout = auto_round_layout(input);
-    if (layout.unties_head) {
-        notes.emplace_back("the output head is quantized and therefore no longer tied to the "
-                           "embedding; the file holds both.");
-    }
-    if (layout.offset == tensor::ZeroOffset::Plain) {
+    std::vector<std::string> notes = folder_notes(input);
+    if (auto_round_layout(input).offset == tensor::ZeroOffset::Plain) {
         notes.emplace_back(
             "asymmetric layers use the packing 'auto_round', which transformers with "
             "the package auto-round reads and vLLM and SGLang do not.");
@@ -221,25 +192,10 @@ void AutoRoundExporter::write(
 {
     const AutoRoundLayout layout = auto_round_layout(input);
     AutoRoundPacker packer(input, layout);
-    tensor::ShardedWriter writer(
-        fs, folder, layout.entries(), static_cast<int64_t>(input.spec.exports.max_shard_gb * 1e9));
-    const auto total = static_cast<int64_t>(layout.tensors.size());
-    for (int64_t i = 0; i < total; ++i) {
-        context.checkpoint();
-        const AutoRoundTensor& tensor = layout.tensors[static_cast<std::size_t>(i)];
-        writer.write(tensor.name, packer.produce(tensor));
-        context.events.emit(StageProgress{Stage::Export, i + 1, total, "tensors"});
-    }
-    writer.finish();
-
+    write_tensors(context, fs, input, folder, layout.tensors, packer);
     const Json quantization = auto_round_config(input);
-    write_side_files(fs, input.model, folder);
     write_text(fs, folder / "quantization_config.json", quantization.dump(2) + "\n");
-    write_text(fs, folder / "README.md",
-        model_card(input, *this, {"transformers", how_to_load(model_name(input.model))}));
-    // Last: without a config.json nothing takes the folder for a model.
-    write_text(fs, folder / "config.json",
-        exported_config(input.model, quantization, layout.unties_head).dump(2) + "\n");
+    write_other_files(fs, *this, input, folder, quantization, how_to_load(model_name(input.model)));
 }
 
 } // namespace bitsmith::exporting

@@ -2,9 +2,6 @@
 #include "export/auto_round_layout.h"
 
 #include "base/text.h"
-#include "export/config_writer.h"
-#include "tensor/dtype.h"
-#include "tensor/safetensors_writer.h"
 
 #include <ATen/ATen.h>
 
@@ -16,22 +13,6 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kBias = ".bias";
-
-const PlannedLayer* quantized_layer(const Plan& plan, std::string_view tensor, std::string_view end)
-{
-    if (!tensor.ends_with(end)) {
-        return nullptr;
-    }
-    const PlannedLayer* layer = plan.find(tensor.substr(0, tensor.size() - end.size()));
-    return layer != nullptr && layer->scheme.is_quantized() ? layer : nullptr;
-}
-
-c10::ScalarType copied_type(const source::ModelSource& model, const tensor::TensorEntry& entry)
-{
-    // Tensors of a GGUF arrive decoded to fp32 whatever they were, so the model's own type is used.
-    const auto stored = tensor::scalar_type_from(entry.dtype);
-    return model.kind == "gguf" || !stored ? float_type(model) : *stored;
-}
 
 void check_shape(const PlannedLayer& layer)
 {
@@ -58,16 +39,6 @@ void add_layer(AutoRoundLayout& layout, const PlannedLayer& layer)
 
 } // namespace
 
-std::vector<tensor::TensorEntry> AutoRoundLayout::entries() const
-{
-    std::vector<tensor::TensorEntry> entries;
-    entries.reserve(tensors.size());
-    for (const AutoRoundTensor& tensor : tensors) {
-        entries.push_back(tensor::entry_for(tensor.name, tensor.shape, tensor.type));
-    }
-    return entries;
-}
-
 AutoRoundLayout auto_round_layout(const ExportInput& input)
 {
     AutoRoundLayout layout;
@@ -84,30 +55,12 @@ AutoRoundLayout auto_round_layout(const ExportInput& input)
                 copied_type(input.model, entry)});
         }
     }
-    for (const PlannedLayer& layer : input.plan.layers) {
-        if (!layer.scheme.is_quantized()) {
-            continue;
-        }
-        if (!layer.scheme.sym) {
-            layout.offset = tensor::ZeroOffset::Plain;
-        }
-        if (placed.contains(layer.name)) {
-            continue;
-        }
-        if (layer.block_index >= 0 || !input.model.spec.is_tied) {
-            fail(ErrorCode::MissingTensor, "the plan names a layer that the model does not have",
-                {{"layer", layer.name}});
-        }
-        add_layer(layout, layer);
-        layout.unties_head = true;
+    for (const PlannedLayer* head : heads_to_add(input, placed)) {
+        add_layer(layout, *head);
     }
-    // A tied head may be stored twice; quantizing it unties it all the same.
-    layout.unties_head = layout.unties_head
-        || (input.model.spec.is_tied
-            && std::any_of(
-                input.plan.layers.begin(), input.plan.layers.end(), [](const PlannedLayer& layer) {
-                    return layer.block_index < 0 && layer.scheme.is_quantized();
-                }));
+    const bool has_zeros = std::any_of(input.plan.layers.begin(), input.plan.layers.end(),
+        [](const PlannedLayer& layer) { return layer.scheme.is_quantized() && !layer.scheme.sym; });
+    layout.offset = has_zeros ? tensor::ZeroOffset::Plain : tensor::ZeroOffset::MinusOne;
     return layout;
 }
 

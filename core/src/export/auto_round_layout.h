@@ -3,10 +3,8 @@
 // model and plan, so that headers can be written before the data and checked after it.
 #pragma once
 
-#include "export/exporter.h"
+#include "export/folder_format.h"
 #include "tensor/bit_pack.h"
-
-#include <c10/core/ScalarType.h>
 
 #include <string>
 #include <vector>
@@ -22,23 +20,12 @@ enum class AutoRoundPart
     Bias, ///< of a quantized layer: fp16
 };
 
-struct AutoRoundTensor
-{
-    std::string name; ///< as written
-    AutoRoundPart part = AutoRoundPart::Copy;
-    std::string source; ///< tensor of the source for Copy and Bias, otherwise the layer
-    std::vector<int64_t> shape;
-    c10::ScalarType type = c10::ScalarType::Float;
-};
+using AutoRoundTensor = FolderTensor<AutoRoundPart>; ///< source: the tensor for Copy and Bias
 
 struct AutoRoundLayout
 {
     std::vector<AutoRoundTensor> tensors;
     tensor::ZeroOffset offset = tensor::ZeroOffset::MinusOne;
-    /// A head that was tied in the source is quantized and therefore written on its own.
-    bool unties_head = false;
-
-    std::vector<tensor::TensorEntry> entries() const;
 };
 
 /// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one

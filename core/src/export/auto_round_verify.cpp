@@ -6,7 +6,6 @@
 #include "source/auto_round_source.h"
 #include "source/hf_weights.h"
 #include "source/model_source.h"
-#include "tensor/dtype.h"
 
 #include <ATen/ATen.h>
 
@@ -17,46 +16,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using Findings = std::vector<std::string>;
-
-Json quantization_of(const fs::path& folder)
-{
-    const Json config = read_json_file(folder / "config.json");
-    if (!config.is_object() || !config.contains("quantization_config")) {
-        fail(ErrorCode::FileCorrupt, "config.json has no quantization_config",
-            {{"file", (folder / "config.json").string()}});
-    }
-    return config["quantization_config"];
-}
-
-/// Names, types and shapes against what the plan asks for, both ways.
-void check_coverage(
-    const tensor::TensorSource& stored, const AutoRoundLayout& layout, Findings& findings)
-{
-    for (const AutoRoundTensor& tensor : layout.tensors) {
-        const tensor::TensorEntry* entry = stored.find(tensor.name);
-        if (entry == nullptr) {
-            findings.push_back(concat("tensor ", tensor.name, " is missing"));
-        } else if (entry->shape != tensor.shape
-            || entry->dtype != tensor::safetensors_word(tensor.type)) {
-            findings.push_back(concat("tensor ", tensor.name, " has another type or shape"));
-        }
-    }
-    if (stored.entries().size() != layout.tensors.size()) {
-        findings.push_back(concat("the folder holds ", stored.entries().size(),
-            " tensors instead of ", layout.tensors.size()));
-    }
-}
-
-bool same_bytes(const at::Tensor& a, const at::Tensor& b)
-{
-    if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) {
-        return false;
-    }
-    const at::Tensor left = a.contiguous(), right = b.contiguous();
-    return left.nbytes() == right.nbytes()
-        && (left.nbytes() == 0
-            || std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) == 0);
-}
 
 /// Every layer decodes to what the codec says, every other tensor is the source's.
 void check_values(const tensor::TensorSource& stored, const tensor::TensorSource& decoded,
@@ -94,7 +53,7 @@ std::vector<std::string> AutoRoundExporter::verify(
             return findings;
         }
         const AutoRoundLayout layout = auto_round_layout(*input);
-        check_coverage(*stored, layout, findings);
+        findings = coverage_findings(*stored, entries_of(layout.tensors));
         if (findings.empty()) {
             check_values(*stored, *decoded, *input, layout, findings);
         }

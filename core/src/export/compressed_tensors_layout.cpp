@@ -3,10 +3,7 @@
 
 #include "base/text.h"
 #include "export/compressed_tensors_config.h"
-#include "export/config_writer.h"
 #include "quant/group_layout.h"
-#include "tensor/dtype.h"
-#include "tensor/safetensors_writer.h"
 
 #include <ATen/ATen.h>
 
@@ -22,22 +19,6 @@ constexpr int64_t kWordBits = 32;
 int64_t words_for(int64_t values, int64_t bits)
 {
     return (values * bits + kWordBits - 1) / kWordBits;
-}
-
-const PlannedLayer* quantized_layer(const Plan& plan, std::string_view tensor)
-{
-    if (!tensor.ends_with(kWeight)) {
-        return nullptr;
-    }
-    const PlannedLayer* layer = plan.find(tensor.substr(0, tensor.size() - kWeight.size()));
-    return layer != nullptr && layer->scheme.is_quantized() ? layer : nullptr;
-}
-
-c10::ScalarType copied_type(const source::ModelSource& model, const tensor::TensorEntry& entry)
-{
-    // Tensors of a GGUF arrive decoded to fp32 whatever they were, so the model's own type is used.
-    const auto stored = tensor::scalar_type_from(entry.dtype);
-    return model.kind == "gguf" || !stored ? float_type(model) : *stored;
 }
 
 /// Readers split rows into whole groups; only tiles may be cut off at the edges.
@@ -95,12 +76,12 @@ std::vector<int64_t> scale_shape(const PlannedLayer& layer)
                              : std::vector<int64_t>{groups.group_rows, groups.groups};
 }
 
-void add_layer(CompressedLayout& layout, const PlannedLayer& layer)
+void add_layer(std::vector<CompressedTensor>& layout, const PlannedLayer& layer)
 {
     check_layer(layer);
     const auto add = [&](const char* ending, CompressedPart part, std::vector<int64_t> shape,
                          c10::ScalarType type) {
-        layout.tensors.push_back({layer.name + ending, part, layer.name, std::move(shape), type});
+        layout.push_back({layer.name + ending, part, layer.name, std::move(shape), type});
     };
     const CompressedFormat format = compressed_format(layer.scheme);
     const bool is_packed_int = format == CompressedFormat::PackedInt;
@@ -127,54 +108,24 @@ void add_layer(CompressedLayout& layout, const PlannedLayer& layer)
     }
 }
 
-/// Layers that are no tensors of the source: a head that was tied. A tied head may be stored twice;
-/// quantizing it unties it all the same.
-void add_heads(
-    CompressedLayout& layout, const ExportInput& input, const std::set<std::string>& placed)
-{
-    for (const PlannedLayer& layer : input.plan.layers) {
-        if (!layer.scheme.is_quantized()) {
-            continue;
-        }
-        const bool is_tied_head = layer.block_index < 0 && input.model.spec.is_tied;
-        layout.unties_head = layout.unties_head || is_tied_head;
-        if (placed.contains(layer.name)) {
-            continue;
-        }
-        if (!is_tied_head) {
-            fail(ErrorCode::MissingTensor, "the plan names a layer that the model does not have",
-                {{"layer", layer.name}});
-        }
-        add_layer(layout, layer);
-    }
-}
-
 } // namespace
 
-std::vector<tensor::TensorEntry> CompressedLayout::entries() const
+std::vector<CompressedTensor> compressed_layout(const ExportInput& input)
 {
-    std::vector<tensor::TensorEntry> entries;
-    entries.reserve(tensors.size());
-    for (const CompressedTensor& tensor : tensors) {
-        entries.push_back(tensor::entry_for(tensor.name, tensor.shape, tensor.type));
-    }
-    return entries;
-}
-
-CompressedLayout compressed_layout(const ExportInput& input)
-{
-    CompressedLayout layout;
-    std::set<std::string> placed;
+    std::vector<CompressedTensor> layout;
+    std::set<std::string, std::less<>> placed;
     for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
-        if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name)) {
+        if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name, kWeight)) {
             add_layer(layout, *layer);
             placed.insert(layer->name);
         } else {
-            layout.tensors.push_back({entry.name, CompressedPart::Copy, entry.name, entry.shape,
+            layout.push_back({entry.name, CompressedPart::Copy, entry.name, entry.shape,
                 copied_type(input.model, entry)});
         }
     }
-    add_heads(layout, input, placed);
+    for (const PlannedLayer* head : heads_to_add(input, placed)) {
+        add_layer(layout, *head);
+    }
     return layout;
 }
 

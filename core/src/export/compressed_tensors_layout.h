@@ -4,9 +4,7 @@
 // source/compressed_tensors_source.h.
 #pragma once
 
-#include "export/exporter.h"
-
-#include <c10/core/ScalarType.h>
+#include "export/folder_format.h"
 
 #include <string>
 #include <vector>
@@ -25,27 +23,11 @@ enum class CompressedPart
     InputGlobalScale, ///< divisor of the scales of activations
 };
 
-struct CompressedTensor
-{
-    std::string name; ///< as written
-    CompressedPart part = CompressedPart::Copy;
-    std::string source; ///< tensor of the source for Copy, otherwise the layer
-    std::vector<int64_t> shape;
-    c10::ScalarType type = c10::ScalarType::Float;
-};
-
-struct CompressedLayout
-{
-    std::vector<CompressedTensor> tensors;
-    /// A head that was tied in the source is quantized and therefore written on its own.
-    bool unties_head = false;
-
-    std::vector<tensor::TensorEntry> entries() const;
-};
+using CompressedTensor = FolderTensor<CompressedPart>; ///< source: the layer unless Copy
 
 /// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one whose
 /// columns are no whole groups, UnsupportedScheme with the reason of compressed_refusal.
-CompressedLayout compressed_layout(const ExportInput& input);
+std::vector<CompressedTensor> compressed_layout(const ExportInput& input);
 
 /// Codes as they are stored: offset binary in 32-bit words, signed bytes, E4M3 numbers, or two E2M1
 /// codes per byte.

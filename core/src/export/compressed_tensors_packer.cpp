@@ -3,8 +3,9 @@
 #include "base/text.h"
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
-#include "quant/element_grid.h"
+#include "quant/fp8_codec.h"
 #include "quant/group_layout.h"
+#include "quant/nv_codec.h"
 #include "tensor/bit_pack.h"
 
 #include <bitsmith/error.h>
@@ -16,8 +17,6 @@ namespace bitsmith::exporting {
 namespace {
 
 constexpr int64_t kWordBits = 32;
-/// Smallest scale of FP8 activations, as the codec has it.
-constexpr double kSmallestInputScale = 1.0 / (448.0 * 512.0);
 
 /// Rows of codes as 32-bit words; the last word is filled up with zeros.
 at::Tensor pack_rows(const at::Tensor& codes, int64_t bits)
@@ -83,11 +82,6 @@ at::Tensor scale_of(const quant::QuantizedWeight& weight, const CompressedTensor
     return tensor.type == at::kFloat8_e4m3fn ? scales.view(at::kFloat8_e4m3fn) : scales;
 }
 
-at::Tensor input_global_scale(const at::Tensor& largest)
-{
-    return at::where(largest > 0, 448.0 * 6.0 / largest, 1.0).to(at::kFloat);
-}
-
 } // namespace
 
 at::Tensor compressed_codes(const quant::QuantizedWeight& weight)
@@ -146,11 +140,11 @@ at::Tensor CompressedPacker::produce(const CompressedTensor& tensor)
     case CompressedPart::GlobalScale:
         return weight.super_scales.to(at::kFloat).reshape({1});
     case CompressedPart::InputScale:
-        return largest_input(weight, tensor.source)
-            .div(quant::kE4M3.max)
-            .clamp_min(kSmallestInputScale);
+        return quant::Fp8Codec()
+            .scales(largest_input(weight, tensor.source), {}, {}, /*wants_stored=*/true)
+            .stored;
     case CompressedPart::InputGlobalScale:
-        return input_global_scale(largest_input(weight, tensor.source));
+        return quant::NvCodec::tensor_divisor(largest_input(weight, tensor.source));
     case CompressedPart::Copy:
         break;
     }

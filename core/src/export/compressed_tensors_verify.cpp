@@ -7,11 +7,8 @@
 #include "source/compressed_tensors_source.h"
 #include "source/hf_weights.h"
 #include "source/model_source.h"
-#include "tensor/dtype.h"
 
 #include <ATen/ATen.h>
-
-#include <cstring>
 
 namespace bitsmith::exporting {
 
@@ -21,53 +18,13 @@ namespace {
 
 using Findings = std::vector<std::string>;
 
-Json quantization_of(const fs::path& folder)
-{
-    const Json config = read_json_file(folder / "config.json");
-    if (!config.is_object() || !config.contains("quantization_config")) {
-        fail(ErrorCode::FileCorrupt, "config.json has no quantization_config",
-            {{"file", (folder / "config.json").string()}});
-    }
-    return config["quantization_config"];
-}
-
-/// Names, types and shapes against what the plan asks for, both ways.
-void check_coverage(
-    const tensor::TensorSource& stored, const CompressedLayout& layout, Findings& findings)
-{
-    for (const CompressedTensor& tensor : layout.tensors) {
-        const tensor::TensorEntry* entry = stored.find(tensor.name);
-        if (entry == nullptr) {
-            findings.push_back(concat("tensor ", tensor.name, " is missing"));
-        } else if (entry->shape != tensor.shape
-            || entry->dtype != tensor::safetensors_word(tensor.type)) {
-            findings.push_back(concat("tensor ", tensor.name, " has another type or shape"));
-        }
-    }
-    if (stored.entries().size() != layout.tensors.size()) {
-        findings.push_back(concat("the folder holds ", stored.entries().size(),
-            " tensors instead of ", layout.tensors.size()));
-    }
-}
-
-bool same_bytes(const at::Tensor& a, const at::Tensor& b)
-{
-    if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) {
-        return false;
-    }
-    const at::Tensor left = a.contiguous(), right = b.contiguous();
-    return left.nbytes() == right.nbytes()
-        && (left.nbytes() == 0
-            || std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) == 0);
-}
-
 /// Every layer decodes to what the codec says. What does not show in the weight - scales of
 /// activations, and the tensors of the source - is compared as it is stored.
 void check_values(const tensor::TensorSource& stored, const tensor::TensorSource& decoded,
-    const ExportInput& input, const CompressedLayout& layout, Findings& findings)
+    const ExportInput& input, const std::vector<CompressedTensor>& layout, Findings& findings)
 {
     CompressedPacker packer(input);
-    for (const CompressedTensor& tensor : layout.tensors) {
+    for (const CompressedTensor& tensor : layout) {
         if (tensor.part == CompressedPart::Codes) {
             const quant::QuantizedWeight weight = input.layers.load(tensor.source);
             const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
@@ -103,8 +60,9 @@ std::vector<std::string> CompressedTensorsExporter::verify(
         if (quantization != compressed_tensors_config(*input)) {
             findings.emplace_back("config.json describes other groups than the plan has");
         }
-        const CompressedLayout layout = compressed_layout(*input);
-        check_coverage(*stored, layout, findings);
+        const std::vector<CompressedTensor> layout = compressed_layout(*input);
+        const Findings missing = coverage_findings(*stored, entries_of(layout));
+        findings.insert(findings.end(), missing.begin(), missing.end());
         if (findings.empty()) {
             check_values(*stored, *decoded, *input, layout, findings);
         }

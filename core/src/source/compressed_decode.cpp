@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "quant/element_grid.h"
 #include "source/compressed_layer.h"
 #include "tensor/bit_pack.h"
 
@@ -24,19 +25,11 @@ at::Tensor powers_of_two()
     return table;
 }
 
-at::Tensor looked_up(const at::Tensor& table, const at::Tensor& bytes)
-{
-    return table.index_select(0, bytes.flatten().to(at::kInt)).view(bytes.sizes());
-}
-
 /// Two E2M1 codes per byte, the first in the low half -> fp32 [rows, 2 * bytes].
 at::Tensor unpack_fp4(const at::Tensor& bytes)
 {
-    const at::Tensor magnitudes = at::tensor({0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F});
-    const at::Tensor table = at::cat({magnitudes, -magnitudes});
-    const at::Tensor codes =
-        at::stack({bytes.bitwise_and(15), bytes.bitwise_right_shift(4)}, -1).flatten(1);
-    return looked_up(table, codes);
+    return quant::kE2M1.values(
+        at::stack({bytes.bitwise_and(15), bytes.bitwise_right_shift(4)}, -1).flatten(1));
 }
 
 /// The numbers that scales multiply, before zero points.
@@ -59,7 +52,7 @@ at::Tensor factors(const TensorSource& stored, const CompressedLayer& layer)
 {
     const at::Tensor scale = stored.load(layer.name + ".weight_scale");
     if (layer.kind == CompressedKind::MxFp4 || layer.kind == CompressedKind::MxFp8) {
-        return looked_up(powers_of_two(), scale);
+        return powers_of_two().index_select(0, scale.flatten().to(at::kInt)).view(scale.sizes());
     }
     const at::Tensor factor = scale.to(at::kFloat);
     return layer.kind == CompressedKind::NvFp4

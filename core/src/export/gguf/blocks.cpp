@@ -29,12 +29,6 @@ struct BlockInput
     uint16_t minimum; ///< fp16 bits, for types that have one
 };
 
-void put_half(uint8_t* out, uint16_t bits)
-{
-    out[0] = static_cast<uint8_t>(bits & 0xFFU);
-    out[1] = static_cast<uint8_t>(bits >> 8U);
-}
-
 /// Byte j: element j in the low nibble, element j + 16 in the high one.
 void put_nibbles(uint8_t* out, const uint8_t* codes)
 {
@@ -184,6 +178,12 @@ at::Tensor bytes_of(const at::Tensor& values)
 }
 
 } // namespace
+
+void put_half(uint8_t* out, uint16_t bits)
+{
+    out[0] = static_cast<uint8_t>(bits & 0xFFU);
+    out[1] = static_cast<uint8_t>(bits >> 8U);
+}
 
 std::optional<GgufType> gguf_type_of(const Scheme& scheme)
 {

@@ -26,4 +26,7 @@ at::Tensor encode_gguf_layer(const quant::QuantizedWeight& weight, tensor::GgufT
 /// to fp16 first, then the nearest code. Throws NumericFailure when a value does not fit fp16.
 at::Tensor encode_gguf_plain(const at::Tensor& values, tensor::GgufType type);
 
+/// fp16 bits as two bytes, little-endian.
+void put_half(uint8_t* out, uint16_t bits);
+
 } // namespace bitsmith::exporting

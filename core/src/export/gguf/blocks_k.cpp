@@ -2,6 +2,7 @@
 #include "export/gguf/blocks_k.h"
 
 #include "base/text.h"
+#include "export/gguf/blocks.h"
 #include "quant/double_codec.h"
 
 #include <bitsmith/error.h>
@@ -28,12 +29,6 @@ struct SuperInput
     uint16_t d; ///< fp16 bits
     uint16_t d_min; ///< fp16 bits, for types that have one
 };
-
-void put_half(uint8_t* out, uint16_t bits)
-{
-    out[0] = static_cast<uint8_t>(bits & 0xFFU);
-    out[1] = static_cast<uint8_t>(bits >> 8U);
-}
 
 /// Bits [first, first + width) of every code. `run` consecutive codes go to the lowest bits of as
 /// many bytes, the next `run` above them, until the bytes are full; then the next `run` bytes.

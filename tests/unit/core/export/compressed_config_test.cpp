@@ -126,7 +126,7 @@ void CompressedConfigTest::namesTypesAndShapes()
     const auto check = [&](const char* scheme, std::vector<std::string> expected) {
         plan_encoded(model, kLayer, parse_scheme(scheme));
         std::vector<std::string> found;
-        for (const tensor::TensorEntry& entry : compressed_layout(model.input()).entries()) {
+        for (const tensor::TensorEntry& entry : entries_of(compressed_layout(model.input()))) {
             if (entry.name.starts_with(kLayer)) {
                 std::string text = entry.name.substr(kLayer.size() + 1) + " " + entry.dtype;
                 for (const int64_t size : entry.shape) {

@@ -4,6 +4,7 @@
 #include "quant/double_codec.h"
 #include "quant/gguf_blocks.h"
 #include "support/expect_error.h"
+#include "support/same_bits.h"
 #include "support/scheme_of.h"
 #include "support/test_main.h"
 #include "values/scheme_presets.h"
@@ -112,12 +113,6 @@ at::Tensor decoded(const at::Tensor& bytes, GgufType type, const QuantizedWeight
     return quant::decode_gguf(tensor::gguf_type(type),
         std::as_bytes(std::span(bytes.const_data_ptr<uint8_t>(), std::size_t(bytes.numel()))),
         {weight.rows(), weight.columns()});
-}
-
-/// Compares representations, so that -0 differs from 0.
-bool same_bits(const at::Tensor& a, const at::Tensor& b)
-{
-    return a.sizes() == b.sizes() && at::equal(a.view(at::kInt), b.view(at::kInt));
 }
 
 } // namespace
