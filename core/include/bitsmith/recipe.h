@@ -85,6 +85,8 @@ struct Recipe
     /// Samples in auto-round's order, and its derivative at the ends of the range (--reference-mode).
     bool mimic_reference = false;
 
+    /// Whether calibration text is read at all.
+    bool uses_calibration() const { return nsamples > 0 && name != "rtn"; }
     bool operator==(const Recipe&) const = default;
 };
 

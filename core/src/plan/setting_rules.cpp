@@ -3,6 +3,7 @@
 #include "base/file_ops.h"
 #include "base/text.h"
 #include "plan/rules.h"
+#include "quant/affine.h"
 #include "values/fields_text.h"
 
 #include <bitsmith/catalog.h>
@@ -115,9 +116,7 @@ void compensated_start(const Subject& s, Issues& found)
     if (!s.scheme || !s.scheme->is_quantized()) {
         return;
     }
-    const bool is_affine =
-        s.scheme->data_type == DataType::Int || s.scheme->data_type == DataType::IntFloatZero;
-    if (!is_affine || s.scheme->group_size == kGroupPerTensor) {
+    if (!quant::is_affine(*s.scheme) || s.scheme->group_size == kGroupPerTensor) {
         found.push_back(finding("recipe.start",
             "Compensated rounding is for integer codes with a scale per group or row.", "search"));
     }
@@ -126,8 +125,7 @@ void compensated_start(const Subject& s, Issues& found)
 /// Layers whose activations have scales from calibration.
 void scales_without_calibration(const Subject& s, Issues& found)
 {
-    const bool has_data = s.spec.recipe.nsamples > 0 && s.spec.recipe.name != "rtn";
-    if (has_data || !s.scheme || !s.scheme->is_quantized()) {
+    if (s.spec.recipe.uses_calibration() || !s.scheme || !s.scheme->is_quantized()) {
         return;
     }
     const bool is_needed = s.plan

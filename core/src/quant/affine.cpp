@@ -55,6 +55,11 @@ Grouped quantize_groups(const at::Tensor& weight, const Scheme& scheme, const Tu
 
 } // namespace
 
+bool is_affine(const Scheme& scheme)
+{
+    return scheme.data_type == DataType::Int || scheme.data_type == DataType::IntFloatZero;
+}
+
 Affine affine_kind(const Scheme& scheme)
 {
     if (scheme.data_type == DataType::IntFloatZero) {
@@ -125,7 +130,7 @@ void check_weight(const at::Tensor& weight, const Scheme& scheme, std::string_vi
         fail(ErrorCode::NumericFailure, "the weight has values that are not finite",
             std::move(context), "check the model's files, or keep this layer at 16 bits");
     }
-    if (scheme.data_type != DataType::Int && scheme.data_type != DataType::IntFloatZero) {
+    if (!is_affine(scheme)) {
         return;
     }
     const double low = std::min(weight.amin().item<double>(), 0.0);

@@ -14,6 +14,8 @@
 
 namespace bitsmith::quant {
 
+/// Whether the arithmetic of the scheme is that of this file.
+bool is_affine(const Scheme& scheme);
 Affine affine_kind(const Scheme& scheme);
 
 /// Values per group [group_rows, groups], in the element type of the range.

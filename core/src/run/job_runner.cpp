@@ -79,11 +79,6 @@ bool wants(const JobSpec& spec, std::string_view metric)
     return std::find(metrics.begin(), metrics.end(), metric) != metrics.end();
 }
 
-bool needs_calibration(const JobSpec& spec)
-{
-    return spec.recipe.nsamples > 0 && spec.recipe.name != "rtn";
-}
-
 } // namespace
 
 struct JobRunner::Impl
@@ -155,7 +150,7 @@ void JobRunner::Impl::show_plan()
 
 void JobRunner::Impl::calibrate()
 {
-    if (!needs_calibration(spec)) {
+    if (!spec.recipe.uses_calibration()) {
         return;
     }
     const StageScope stage(context, Stage::Calibrate, spec.calibration.dataset);
@@ -344,7 +339,7 @@ ExportReport export_run(const std::filesystem::path& run, const std::string& for
     RunContext context{emitter, std::move(control), "cpu", 0};
     const auto folder = RunFolder::open(run);
     const auto source = touched_model(source::open_model(folder->spec().model.path), *folder);
-    const bool lacks_touch_up = needs_calibration(folder->spec())
+    const bool lacks_touch_up = folder->spec().recipe.uses_calibration()
         && wants_touch_up(folder->spec().recipe, folder->plan()) && !folder->is_touched_up();
     if (lacks_touch_up
         || folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {

@@ -49,6 +49,15 @@ Recipe recipe_of(const RecipeRow& row)
     return recipe;
 }
 
+[[noreturn]] void fail_unknown(const char* what, const char* field, std::string_view name,
+    const std::vector<std::string>& names)
+{
+    const std::string near = nearest(name, names);
+    fail(ErrorCode::InvalidSpec, concat("unknown ", what),
+        {{"field", field}, {"found", std::string(name)}, {"allowed", join(names, ", ")}},
+        near.empty() ? "" : "Did you mean " + near + "?");
+}
+
 } // namespace
 
 Recipe named_recipe(std::string_view name)
@@ -60,10 +69,7 @@ Recipe named_recipe(std::string_view name)
         }
         names.emplace_back(row.name);
     }
-    const std::string near = nearest(name, names);
-    fail(ErrorCode::InvalidSpec, "unknown recipe",
-        {{"field", "recipe.name"}, {"found", std::string(name)}, {"allowed", join(names, ", ")}},
-        near.empty() ? "" : "Did you mean " + near + "?");
+    fail_unknown("recipe", "recipe.name", name, names);
 }
 
 const std::vector<NamedItem>& algorithm_catalog()
@@ -84,10 +90,7 @@ void apply_algorithm(Recipe& recipe, std::string_view name)
         names.push_back(item.id);
     }
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-        const std::string near = nearest(name, names);
-        fail(ErrorCode::InvalidSpec, "unknown algorithm",
-            {{"found", std::string(name)}, {"allowed", join(names, ", ")}},
-            near.empty() ? "" : "Did you mean " + near + "?");
+        fail_unknown("algorithm", "--algorithm", name, names);
     }
     const Recipe usual = named_recipe(name == "signround" ? "default" : name);
     if (name == "signround" && recipe.iters > 0) {

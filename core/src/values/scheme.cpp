@@ -213,8 +213,8 @@ std::vector<SchemeInfo> build_catalog()
             scheme});
     }
     for (const SchemePreset& preset : scheme_presets()) {
-        catalog.push_back({std::string(preset.name), std::string(preset.group),
-            std::string(preset.title), preset.scheme});
+        catalog.push_back(
+            {std::string(preset.name), "floating", std::string(preset.title), preset.scheme});
     }
     catalog.push_back({"BF16", "floating", "not quantized", keep_scheme()});
     for (const GgufPreset& type : gguf_presets()) {

@@ -40,7 +40,7 @@ std::vector<SchemePreset> make_presets()
 {
     using D = DataType;
     const auto preset = [](std::string_view name, std::string_view title, const Numbers& numbers) {
-        return SchemePreset{name, title, "floating", scheme_of(numbers)};
+        return SchemePreset{name, title, scheme_of(numbers)};
     };
     return {
         preset("MXFP4", "E2M1 weights and activations, power-of-two scale per 32",

@@ -14,7 +14,6 @@ struct SchemePreset
 {
     std::string_view name;
     std::string_view title;
-    std::string_view group; ///< of SchemeInfo
     Scheme scheme;
 };
 std::span<const SchemePreset> scheme_presets();
