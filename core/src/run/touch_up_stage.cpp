@@ -278,15 +278,15 @@ void TouchUp::run()
 {
     {
         const at::NoGradGuard no_grad;
+        const auto load = [this](int64_t i) {
+            auto block = model_.load_block(i);
+            for (const model::BlockNorm& item : block->norms()) {
+                add_norm(item);
+            }
+            return block;
+        };
         original_ = eval::run_blocks(
-            context_, model_, calibration_.ids, [&](int64_t i) { return model_.load_block(i); }, 0,
-            model_.n_blocks(), Stage::TouchUp);
-    }
-    for (int64_t i = 0; i < model_.n_blocks(); ++i) {
-        const auto block = model_.load_block(i);
-        for (const model::BlockNorm& item : block->norms()) {
-            add_norm(item);
-        }
+            context_, model_, calibration_.ids, load, 0, model_.n_blocks(), Stage::TouchUp);
     }
     const int64_t samples = calibration_.ids.size(0) - calibration_.holdout;
     tune::BatchSampler sampler(tune::own_shuffle(context_.random("touch-up")), samples,
