@@ -64,9 +64,11 @@ LossPanel::LossPanel(RunState* state, SelectionHub* selection, QWidget* parent)
     connect(state, &RunState::cleared, this, &LossPanel::refresh);
     connect(state, &RunState::stepsChanged, this, &LossPanel::refreshSoon);
     connect(state, &RunState::blocksChanged, this, &LossPanel::refreshSoon);
-    connect(state, &RunState::metricsChanged, this, &LossPanel::refreshSoon);
+    connect(state, &RunState::cleared, this, &LossPanel::refreshTouchUp);
+    connect(state, &RunState::metricsChanged, this, &LossPanel::refreshTouchUp);
     connect(selection, &SelectionHub::selectionChanged, this, &LossPanel::refreshSoon);
     refresh();
+    refreshTouchUp();
 }
 
 QPushButton* LossPanel::addSegment(const QString& text, const QString& name, View view)
@@ -117,12 +119,17 @@ int LossPanel::shownBlock() const
     return -1;
 }
 
+/// Measures come a few times in a run, steps thousands of times.
+void LossPanel::refreshTouchUp()
+{
+    m_touchUp->setMetrics(m_state->picture().metrics);
+    m_touchUpButton->setVisible(m_touchUp->pointCount() > 0);
+}
+
 void LossPanel::refresh()
 {
     m_timer->stop();
     const RunPicture& run = m_state->picture();
-    m_touchUp->setMetrics(run.metrics);
-    m_touchUpButton->setVisible(m_touchUp->pointCount() > 0);
     if (view() == TouchUp) {
         titleLabel()->setText(tr("Divergence of the whole model"));
         return;

@@ -39,6 +39,7 @@ private:
     /// Repaints are collected: at most one per 50 ms.
     void refreshSoon();
     void refresh();
+    void refreshTouchUp();
     int shownBlock() const;
 
     RunState* m_state;
