@@ -22,15 +22,15 @@ inline at::Tensor difficult_weight(int64_t columns)
     return w;
 }
 
-/// Values that also leave the range they are clamped to.
+/// Values that also leave the range they are clamped to, factors those of [0, largest_factor].
 inline bitsmith::quant::TunedValues random_values(
-    const at::Tensor& w, const bitsmith::Scheme& scheme)
+    const at::Tensor& w, const bitsmith::Scheme& scheme, double largest_factor = 1)
 {
     const bitsmith::quant::GroupLayout layout(scheme, w.size(0), w.size(1));
     at::manual_seed(6);
     bitsmith::quant::TunedValues tuned;
     tuned.v = at::randn({layout.group_rows, layout.groups, layout.width}) * 0.4;
-    tuned.min_scale = at::rand({layout.group_rows, layout.groups}) * 1.4 - 0.2;
-    tuned.max_scale = at::rand({layout.group_rows, layout.groups}) * 1.4 - 0.2;
+    tuned.min_scale = at::rand({layout.group_rows, layout.groups}) * (largest_factor + 0.4) - 0.2;
+    tuned.max_scale = at::rand({layout.group_rows, layout.groups}) * (largest_factor + 0.4) - 0.2;
     return tuned;
 }

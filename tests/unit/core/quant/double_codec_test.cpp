@@ -2,7 +2,9 @@
 // K types: decode(encode(w, t)) == fake_quantize(w, t) bit for bit, weights small enough to check by
 // hand, and the closed form of the derivatives.
 #include "quant/double_codec.h"
+#include "support/difficult_weight.h"
 #include "support/expect_error.h"
+#include "support/same_bits.h"
 #include "support/test_main.h"
 #include "values/scheme_presets.h"
 
@@ -34,35 +36,15 @@ void add_types()
     }
 }
 
-/// Rows with everything that can go wrong: ordinary values, zeros of both signs, constants of both
-/// signs, denormals, large and tiny values, one outlier, one sign only, groups of zeros.
-at::Tensor difficult_weight(int64_t columns)
+/// Besides the rows of other codecs: tiny values, one sign only, groups of zeros.
+at::Tensor difficult_rows(int64_t columns)
 {
-    at::manual_seed(5);
-    at::Tensor w = at::randn({12, columns}) * 0.05;
-    w[1].zero_();
-    w[2].fill_(0.25);
-    w[3].fill_(-3.0);
-    w[4].mul_(1e-39);
-    w[5].mul_(1e5);
-    w[6][columns / 2] = 100.0;
-    w[7].fill_(-0.0);
-    w[8].mul_(1e-4);
-    w[9].mul_(1e-6);
-    w[10].abs_().narrow(0, 0, 64).zero_();
-    w[11].abs_().add_(1).neg_();
-    return w;
-}
-
-TunedValues random_values(const at::Tensor& w, const Scheme& scheme, double largest_factor)
-{
-    const GroupLayout layout(scheme, w.size(0), w.size(1));
-    at::manual_seed(6);
-    TunedValues tuned;
-    tuned.v = at::randn({layout.group_rows, layout.groups, layout.width}) * 0.4;
-    tuned.min_scale = at::rand({layout.group_rows, layout.groups}) * (largest_factor + 0.4) - 0.2;
-    tuned.max_scale = at::rand({layout.group_rows, layout.groups}) * (largest_factor + 0.4) - 0.2;
-    return tuned;
+    const at::Tensor usual = difficult_weight(columns);
+    at::Tensor more = at::randn({3, columns}) * 0.05;
+    more[0].mul_(1e-6);
+    more[1].abs_().narrow(0, 0, 64).zero_();
+    more[2].abs_().add_(1).neg_();
+    return at::cat({usual, more});
 }
 
 /// Plain rounding, random values, a searched range, and random values over a searched range.
@@ -71,13 +53,6 @@ std::vector<TunedValues> all_kinds_of_values(const at::Tensor& w, const Scheme& 
     TunedValues searched, both = random_values(w, scheme, 2);
     searched.range = both.range = DoubleCodec().search(w, scheme, {}, {});
     return {{}, random_values(w, scheme, 1), searched, both};
-}
-
-/// Compares representations, so that -0 differs from 0.
-bool same_bits(const at::Tensor& a, const at::Tensor& b)
-{
-    return a.sizes() == b.sizes() && a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat
-        && at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt));
 }
 
 /// Of every element in [low, high]?
@@ -146,7 +121,7 @@ void DoubleCodecTest::decodesToWhatItFakeQuantizes()
     QFETCH(Scheme, scheme);
     const DoubleCodec codec;
     for (const int64_t columns : {256, 768}) {
-        const at::Tensor w = difficult_weight(columns);
+        const at::Tensor w = difficult_rows(columns);
         for (const TunedValues& tuned : all_kinds_of_values(w, scheme)) {
             const at::Tensor decoded = codec.decode(codec.encode(w, scheme, tuned));
             const at::Tensor fake = codec.fake_quantize(w, scheme, tuned);
@@ -161,7 +136,7 @@ void DoubleCodecTest::decodesToWhatItFakeQuantizes()
 void DoubleCodecTest::storesThePartsOfItsType()
 {
     QFETCH(Scheme, scheme);
-    const at::Tensor w = difficult_weight(768);
+    const at::Tensor w = difficult_rows(768);
     for (TunedValues tuned : all_kinds_of_values(w, scheme)) {
         tuned.input_max = at::ones({1});
         const QuantizedWeight codes = DoubleCodec().encode(w, scheme, tuned);
@@ -317,7 +292,7 @@ void DoubleCodecTest::givesTheClosedFormForSymmetricCodes()
 void DoubleCodecTest::givesFiniteDerivativesForDifficultWeights()
 {
     QFETCH(Scheme, scheme);
-    const at::Tensor w = difficult_weight(256);
+    const at::Tensor w = difficult_rows(256);
     for (TunedValues tuned : all_kinds_of_values(w, scheme)) {
         if (!tuned.v.defined()) {
             continue;

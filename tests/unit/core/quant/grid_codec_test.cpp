@@ -6,6 +6,7 @@
 #include "quant/element_grid.h"
 #include "quant/powers.h"
 #include "support/difficult_weight.h"
+#include "support/same_bits.h"
 #include "support/test_main.h"
 
 #include <bitsmith/catalog.h>
@@ -37,12 +38,6 @@ float nearest(const at::Tensor& table, double x)
         }
     }
     return x < 0 ? -numbers[best] : numbers[best];
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b)
-{
-    return a.sizes() == b.sizes()
-        && at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt));
 }
 
 } // namespace

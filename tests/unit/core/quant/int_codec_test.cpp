@@ -4,6 +4,7 @@
 #include "quant/affine.h"
 #include "quant/codec.h"
 #include "support/difficult_weight.h"
+#include "support/same_bits.h"
 #include "support/test_main.h"
 
 #include <bitsmith/error.h>
@@ -36,13 +37,6 @@ Scheme float_zero_scheme(int64_t bits)
     Scheme scheme = int_scheme(bits, 32, false);
     scheme.data_type = DataType::IntFloatZero;
     return scheme;
-}
-
-/// Compares representations, so that -0 differs from 0.
-bool same_bits(const at::Tensor& a, const at::Tensor& b)
-{
-    return a.sizes() == b.sizes() && a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat
-        && at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt));
 }
 
 template <class Function>
