@@ -4,6 +4,8 @@
 // vectorizes anew inside each version.
 #pragma once
 
+#include <cstdint>
+
 #if defined(__GNUC__)
 #define BITSMITH_INLINE inline __attribute__((always_inline))
 #else
@@ -38,6 +40,36 @@ inline const Isa kIsa = detect_isa();
 #else
 inline constexpr Isa kIsa = Isa::Baseline;
 #endif
+
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+template <class Body>
+BITSMITH_AVX512 void run_avx512(const Body& body, int64_t first, int64_t last)
+{
+    body(first, last);
+}
+
+template <class Body>
+BITSMITH_AVX2 void run_avx2(const Body& body, int64_t first, int64_t last)
+{
+    body(first, last);
+}
+#endif
+
+/// body(first, last) in the version for this machine. `Body::operator()` is BITSMITH_INLINE, and so is
+/// what it calls in loops.
+template <class Body>
+void run_on_isa(const Body& body, int64_t first, int64_t last)
+{
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+    if (kIsa == Isa::Avx512) {
+        return run_avx512(body, first, last);
+    }
+    if (kIsa == Isa::Avx2) {
+        return run_avx2(body, first, last);
+    }
+#endif
+    body(first, last);
+}
 
 /// Adding and subtracting 1.5 · 2^(mantissa bits) rounds to the nearest even integer in every
 /// instruction set; right for magnitudes below 2^(mantissa bits - 1).

@@ -106,6 +106,10 @@ std::string scheme_refusal(const Scheme& scheme);
 /// Throws UnsupportedScheme with the reason.
 const Codec& codec_for(const Scheme& scheme);
 
+/// Whether the scales of the weights depend on the largest magnitude of the tensor
+/// (TunedValues::tensor_max).
+bool has_tensor_scale(const Scheme& scheme);
+
 /// Number of groups in a row of `columns`.
 int64_t group_count(const Scheme& scheme, int64_t columns);
 /// Columns per group, `columns` itself for one group per row.

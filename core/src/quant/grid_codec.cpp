@@ -63,7 +63,7 @@ at::Tensor GridCodec::fake_quantize(
 {
     check_shapes(weight, scheme, tuned);
     const Quantized result = quantize_groups(
-        weight, scheme, has_tensor_scale() ? with_tensor_max(tuned, weight) : tuned, false);
+        weight, scheme, has_tensor_scale(scheme) ? with_tensor_max(tuned, weight) : tuned, false);
     return result.layout.join(result.elements * result.scales.factor.unsqueeze(-1));
 }
 
@@ -72,7 +72,7 @@ QuantizedWeight GridCodec::encode(
 {
     const at::NoGradGuard no_grad;
     check_shapes(weight, scheme, tuned);
-    const TunedValues fixed = has_tensor_scale() ? with_tensor_max(tuned, weight) : tuned;
+    const TunedValues fixed = has_tensor_scale(scheme) ? with_tensor_max(tuned, weight) : tuned;
     QuantizedWeight result = encode_by_rows(
         weight, scheme, fixed, [&](const at::Tensor& rows, const TunedValues& values) {
             const Quantized part = quantize_groups(rows, scheme, values, true);
@@ -83,7 +83,7 @@ QuantizedWeight GridCodec::encode(
             encoded.scales = part.scales.stored;
             return encoded;
         });
-    if (has_tensor_scale()) {
+    if (has_tensor_scale(scheme)) {
         result.super_scales = tensor_scale(fixed.tensor_max);
     }
     return result;

@@ -41,9 +41,7 @@ public:
 protected:
     /// Multiples of a group's largest magnitude that search tries, 1 first; empty: no search.
     virtual const std::vector<double>& trials() const = 0;
-    /// Whether scales depend on the largest magnitude of the tensor.
-    virtual bool has_tensor_scale() const { return false; }
-    /// What is stored for it, fp32 [1].
+    /// What is stored for the largest magnitude of the tensor where has_tensor_scale(scheme), fp32 [1].
     virtual at::Tensor tensor_scale(const at::Tensor& /*tensor_max*/) const { return {}; }
 
 private:

@@ -123,16 +123,27 @@ BITSMITH_INLINE float group_error(
     return sum;
 }
 
+/// A pass over all groups of some rows.
 template <class Function>
-BITSMITH_INLINE void over_groups(
-    const GridArrays& a, int64_t first, int64_t last, const Function& function)
+struct OverGroups
 {
-    const Numbers n = numbers_of(a.grid);
-    for (int64_t row = first; row < last; ++row) {
-        for (int64_t i = 0; i < a.groups; ++i) {
-            function(n, group_at(a, row, i));
+    const GridArrays& a;
+    const Function& function;
+    BITSMITH_INLINE void operator()(int64_t first, int64_t last) const
+    {
+        const Numbers n = numbers_of(a.grid);
+        for (int64_t row = first; row < last; ++row) {
+            for (int64_t i = 0; i < a.groups; ++i) {
+                function(n, group_at(a, row, i));
+            }
         }
     }
+};
+
+template <class Function>
+void run(const Function& function, int64_t first, int64_t last)
+{
+    run_on_isa(OverGroups<Function>{function.a, function}, first, last);
 }
 
 struct Quantize
@@ -167,40 +178,6 @@ struct Error
         errors[group.index] = group_error(a, n, group, h);
     }
 };
-
-template <class Pass>
-void run_baseline(const Pass& pass, int64_t first, int64_t last)
-{
-    over_groups(pass.a, first, last, pass);
-}
-
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-template <class Pass>
-BITSMITH_AVX2 void run_avx2(const Pass& pass, int64_t first, int64_t last)
-{
-    over_groups(pass.a, first, last, pass);
-}
-
-template <class Pass>
-BITSMITH_AVX512 void run_avx512(const Pass& pass, int64_t first, int64_t last)
-{
-    over_groups(pass.a, first, last, pass);
-}
-#endif
-
-template <class Pass>
-void run(const Pass& pass, int64_t first, int64_t last)
-{
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-    if (kIsa == Isa::Avx512) {
-        return run_avx512(pass, first, last);
-    }
-    if (kIsa == Isa::Avx2) {
-        return run_avx2(pass, first, last);
-    }
-#endif
-    run_baseline(pass, first, last);
-}
 
 } // namespace
 

@@ -32,10 +32,9 @@ const ElementGrid& NvCodec::grid(const Scheme&) const
     return kE2M1;
 }
 
-at::Tensor NvCodec::tensor_scale(const at::Tensor& tensor_max) const
+at::Tensor NvCodec::tensor_divisor(const at::Tensor& largest)
 {
-    return at::where(tensor_max > 0, kLargestScale * kLargestElement / tensor_max, 1.0)
-        .to(at::kFloat);
+    return at::where(largest > 0, kLargestScale * kLargestElement / largest, 1.0).to(at::kFloat);
 }
 
 GridScales NvCodec::scales(
@@ -44,7 +43,7 @@ GridScales NvCodec::scales(
     at::Tensor ratio = largest / kLargestElement;
     at::Tensor divisor;
     if (has_tensor_scale_) {
-        divisor = tensor_scale(tensor_max);
+        divisor = tensor_divisor(tensor_max);
         ratio = ratio * divisor;
     }
     const at::Tensor rounded = scale_grid().round(ratio.detach(), {}, false);

@@ -19,11 +19,15 @@ public:
     GridScales scales(const at::Tensor& largest, const Scheme& scheme, const at::Tensor& tensor_max,
         bool wants_stored) const override;
     at::Tensor factors(const QuantizedWeight& weight) const override;
+    /// G for the largest magnitude of a tensor, fp32 of the same shape; 1 for a tensor of zeros.
+    static at::Tensor tensor_divisor(const at::Tensor& largest);
 
 protected:
     const std::vector<double>& trials() const override;
-    bool has_tensor_scale() const override { return has_tensor_scale_; }
-    at::Tensor tensor_scale(const at::Tensor& tensor_max) const override;
+    at::Tensor tensor_scale(const at::Tensor& tensor_max) const override
+    {
+        return tensor_divisor(tensor_max);
+    }
 
 private:
     const ElementGrid& scale_grid() const { return has_tensor_scale_ ? kE4M3 : kUE5M3; }

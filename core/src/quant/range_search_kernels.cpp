@@ -230,30 +230,20 @@ BITSMITH_INLINE void search_body(const SearchArrays& a, int64_t first, int64_t l
     }
 }
 
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-BITSMITH_AVX512 void search_avx512(const SearchArrays& a, int64_t first, int64_t last)
+struct Search
 {
-    search_body(a, first, last);
-}
-BITSMITH_AVX2 void search_avx2(const SearchArrays& a, int64_t first, int64_t last)
-{
-    search_body(a, first, last);
-}
-#endif
+    const SearchArrays& arrays;
+    BITSMITH_INLINE void operator()(int64_t first, int64_t last) const
+    {
+        search_body(arrays, first, last);
+    }
+};
 
 } // namespace
 
 void search_rows(const SearchArrays& arrays, int64_t first, int64_t last)
 {
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-    if (kIsa == Isa::Avx512) {
-        return search_avx512(arrays, first, last);
-    }
-    if (kIsa == Isa::Avx2) {
-        return search_avx2(arrays, first, last);
-    }
-#endif
-    search_body(arrays, first, last);
+    run_on_isa(Search{arrays}, first, last);
 }
 
 } // namespace bitsmith::quant

@@ -71,6 +71,11 @@ std::string scheme_refusal(const Scheme& scheme)
     return reason.empty() ? reason : concat("activations: ", reason);
 }
 
+bool has_tensor_scale(const Scheme& scheme)
+{
+    return scheme.data_type == DataType::NvFp;
+}
+
 const GridCodec* find_grid_codec(const Scheme& scheme)
 {
     return dynamic_cast<const GridCodec*>(find_codec(scheme.data_type));

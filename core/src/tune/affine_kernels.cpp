@@ -203,73 +203,49 @@ BITSMITH_INLINE void step_body(
     }
 }
 
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-#define BITSMITH_KERNELS(name, target)                                                             \
-    template <class T>                                                                             \
-    target void quantize_##name(const AffineArrays<T>& a, int64_t first, int64_t last)             \
-    {                                                                                              \
-        quantize_body(a, first, last);                                                             \
-    }                                                                                              \
-    template <class T>                                                                             \
-    target void step_##name(                                                                       \
-        const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)          \
-    {                                                                                              \
-        step_body(a, first, last, rates);                                                          \
+template <class T>
+struct Quantize
+{
+    const AffineArrays<T>& arrays;
+    BITSMITH_INLINE void operator()(int64_t first, int64_t last) const
+    {
+        quantize_body(arrays, first, last);
     }
-BITSMITH_KERNELS(avx512, BITSMITH_AVX512)
-BITSMITH_KERNELS(avx2, BITSMITH_AVX2)
-#endif
+};
 
 template <class T>
-void quantize_any(const AffineArrays<T>& a, int64_t first, int64_t last)
+struct Step
 {
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-    if (kIsa == Isa::Avx512) {
-        return quantize_avx512(a, first, last);
+    const AffineArrays<T>& arrays;
+    const StepRates<T>& rates;
+    BITSMITH_INLINE void operator()(int64_t first, int64_t last) const
+    {
+        step_body(arrays, first, last, rates);
     }
-    if (kIsa == Isa::Avx2) {
-        return quantize_avx2(a, first, last);
-    }
-#endif
-    quantize_body(a, first, last);
-}
-
-template <class T>
-void step_any(const AffineArrays<T>& a, int64_t first, int64_t last, const StepRates<T>& rates)
-{
-#ifdef BITSMITH_HAS_ISA_VERSIONS
-    if (kIsa == Isa::Avx512) {
-        return step_avx512(a, first, last, rates);
-    }
-    if (kIsa == Isa::Avx2) {
-        return step_avx2(a, first, last, rates);
-    }
-#endif
-    step_body(a, first, last, rates);
-}
+};
 
 } // namespace
 
 void quantize_rows(const AffineArrays<float>& arrays, int64_t first, int64_t last)
 {
-    quantize_any(arrays, first, last);
+    run_on_isa(Quantize<float>{arrays}, first, last);
 }
 
 void quantize_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last)
 {
-    quantize_any(arrays, first, last);
+    run_on_isa(Quantize<double>{arrays}, first, last);
 }
 
 void step_rows(
     const AffineArrays<float>& arrays, int64_t first, int64_t last, const StepRates<float>& rates)
 {
-    step_any(arrays, first, last, rates);
+    run_on_isa(Step<float>{arrays, rates}, first, last);
 }
 
 void step_rows(
     const AffineArrays<double>& arrays, int64_t first, int64_t last, const StepRates<double>& rates)
 {
-    step_any(arrays, first, last, rates);
+    run_on_isa(Step<double>{arrays, rates}, first, last);
 }
 
 } // namespace bitsmith::tune

@@ -27,6 +27,12 @@ bool runs_on_kernels(const AffineState& state)
     return state.weight.is_cpu() && !state.layout.per_tensor;
 }
 
+/// The codec whose kernels take this weight; null for others.
+const quant::GridCodec* grid_kernel_codec(const AffineState& state)
+{
+    return runs_on_grid_kernels(state) ? quant::find_grid_codec(state.scheme) : nullptr;
+}
+
 template <class T>
 AffineArrays<T> arrays_of(AffineState& s)
 {
@@ -94,7 +100,7 @@ AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant:
     if (start.range.min.defined()) {
         tuned.range = {start.range.min.to(options), start.range.max.to(options)};
     }
-    if (scheme.data_type == DataType::NvFp && !tuned.tensor_max.defined()) {
+    if (quant::has_tensor_scale(scheme) && !tuned.tensor_max.defined()) {
         tuned.tensor_max = weight.abs().amax().reshape({1});
     }
     range = tuned.range.min.defined() ? tuned.range : quant::group_range(layout.split(weight));
@@ -106,18 +112,12 @@ AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant:
     values = at::empty_like(weight);
 }
 
-bool is_affine(const Scheme& scheme)
-{
-    return scheme.data_type == DataType::Int || scheme.data_type == DataType::IntFloatZero;
-}
-
 void quantize_(AffineState& state)
 {
-    if (const quant::GridCodec* codec = quant::find_grid_codec(state.scheme);
-        codec != nullptr && runs_on_grid_kernels(state)) {
+    if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return quantize_grid_(state, *codec);
     }
-    if (!is_affine(state.scheme)) {
+    if (!quant::is_affine(state.scheme)) {
         return quantize_by_codec_(state);
     }
     if (!runs_on_kernels(state)) {
@@ -132,11 +132,10 @@ void quantize_(AffineState& state)
 void step_(AffineState& state, const StepSizes& sizes)
 {
     BITSMITH_ASSERT(state.gradient.defined() && state.gradient.is_contiguous());
-    if (const quant::GridCodec* codec = quant::find_grid_codec(state.scheme);
-        codec != nullptr && runs_on_grid_kernels(state)) {
+    if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return step_grid_(state, *codec, sizes);
     }
-    if (!is_affine(state.scheme)) {
+    if (!quant::is_affine(state.scheme)) {
         return step_by_codec_(state, sizes);
     }
     if (!runs_on_kernels(state)) {

@@ -28,11 +28,8 @@ struct AffineState
     at::Tensor gradient; ///< [rows, columns], of the loss with respect to `values`
 };
 
-/// Whether the scheme's arithmetic is that of quant/affine.h. Other schemes are tuned through the
-/// derivatives of their codec.
-bool is_affine(const Scheme& scheme);
-
-/// Writes values, and scale and offset of affine schemes.
+/// Writes values, and scale and offset of affine schemes. Schemes without kernels are tuned through
+/// the derivatives of their codec.
 void quantize_(AffineState& state);
 /// Moves the tuned values against the sign of their gradients. Needs the scale and offset of
 /// quantize_ with the same tuned values. Source: algorithm.md 1.10, 1.20.

@@ -84,19 +84,21 @@ quant::TunedValues start_values(
 std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers)
 {
     const at::NoGradGuard no_grad;
+    const auto unit_of = [](const PlannedLinear& layer) {
+        return layer.unit.empty() ? layer.linear->name : layer.unit;
+    };
     std::map<std::string, at::Tensor> of_unit;
     for (const PlannedLinear& layer : layers) {
-        if (layer.planned->scheme.data_type == DataType::NvFp) {
+        if (quant::has_tensor_scale(layer.planned->scheme)) {
             const at::Tensor own = layer.linear->weight.abs().amax().to(at::kFloat).reshape({1});
-            at::Tensor& largest = of_unit[layer.unit.empty() ? layer.linear->name : layer.unit];
+            at::Tensor& largest = of_unit[unit_of(layer)];
             largest = largest.defined() ? at::maximum(largest, own) : own;
         }
     }
     std::vector<at::Tensor> maxima;
     for (const PlannedLinear& layer : layers) {
-        const bool has_one = layer.planned->scheme.data_type == DataType::NvFp;
-        maxima.push_back(has_one ? of_unit.at(layer.unit.empty() ? layer.linear->name : layer.unit)
-                                 : at::Tensor());
+        maxima.push_back(quant::has_tensor_scale(layer.planned->scheme) ? of_unit.at(unit_of(layer))
+                                                                        : at::Tensor());
     }
     return maxima;
 }
