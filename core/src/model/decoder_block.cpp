@@ -61,7 +61,7 @@ public:
         std::vector<BlockLinear> out;
         for (std::size_t i = 0; i < all.size(); ++i) {
             BITSMITH_ASSERT(all[i]->name == slots[i].name);
-            out.push_back({all[i], slots[i].quantizable, slots[i].unit});
+            out.push_back({all[i], slots[i].quantizable, slots[i].unit, added_to(all[i])});
         }
         return out;
     }
@@ -80,6 +80,17 @@ public:
     }
 
 private:
+    AddedTo added_to(const Linear* linear) const
+    {
+        if (wiring != Wiring::Pre) {
+            return AddedTo::Nothing;
+        }
+        if (linear == &attention.o) {
+            return AddedTo::Input;
+        }
+        return mlp && linear == &mlp->down ? AddedTo::AfterAttention : AddedTo::Nothing;
+    }
+
     at::Tensor feed_forward(const at::Tensor& x) const
     {
         return mlp ? mlp->forward(x) : moe->forward(x);

@@ -47,6 +47,14 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+/// The residual stream that the output of a layer is added to as it is.
+enum class AddedTo
+{
+    Nothing,
+    Input, ///< of the block
+    AfterAttention,
+};
+
 /// A linear layer of a block with the way it is treated by default.
 struct BlockLinear
 {
@@ -54,6 +62,7 @@ struct BlockLinear
     bool quantizable = true; ///< false: router and the like
     std::string
         unit; ///< layers of one unit must share a scheme ("...self_attn.qkv"); models.md 4.2
+    AddedTo added_to = AddedTo::Nothing;
 };
 
 class Norm;

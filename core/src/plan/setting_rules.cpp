@@ -3,7 +3,6 @@
 #include "base/file_ops.h"
 #include "base/text.h"
 #include "plan/rules.h"
-#include "quant/affine.h"
 #include "values/fields_text.h"
 
 #include <bitsmith/catalog.h>
@@ -112,13 +111,6 @@ void compensated_start(const Subject& s, Issues& found)
     if (r.nsamples == 0) {
         found.push_back(
             finding("recipe.nsamples", "Compensated rounding needs calibration samples.", "128"));
-    }
-    if (!s.scheme || !s.scheme->is_quantized()) {
-        return;
-    }
-    if (!quant::is_affine(*s.scheme) || s.scheme->group_size == kGroupPerTensor) {
-        found.push_back(finding("recipe.start",
-            "Compensated rounding is for integer codes with a scale per group or row.", "search"));
     }
 }
 

@@ -4,6 +4,10 @@
 #include "quant/affine.h"
 #include "quant/range_search.h"
 
+#include <ATen/ATen.h>
+
+#include <cmath>
+
 namespace bitsmith::quant {
 
 std::string AffineCodec::refusal(const Scheme& scheme) const
@@ -35,6 +39,16 @@ GroupRange AffineCodec::search(const at::Tensor& weight, const Scheme& scheme,
 at::Tensor AffineCodec::decode(const QuantizedWeight& weight) const
 {
     return affine_decode(weight);
+}
+
+CodeGrid AffineCodec::code_grid(const QuantizedWeight& frame) const
+{
+    const at::Tensor second = frame.zeros.to(at::kFloat);
+    CodeGrid grid;
+    grid.scale = frame.scales.to(at::kFloat);
+    (affine_kind(frame.scheme) == Affine::FloatMinimum ? grid.minimum : grid.zero) = second;
+    grid.last = std::ldexp(1.0, static_cast<int>(frame.scheme.bits)) - 1;
+    return grid;
 }
 
 } // namespace bitsmith::quant

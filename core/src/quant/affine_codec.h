@@ -21,6 +21,7 @@ public:
     GroupRange search(const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance,
         const at::Tensor& tensor_max) const override;
     at::Tensor decode(const QuantizedWeight& weight) const override;
+    CodeGrid code_grid(const QuantizedWeight& frame) const override;
 };
 
 } // namespace bitsmith::quant

@@ -4,6 +4,7 @@
 // points are rounded to the type they are stored in before use.
 #pragma once
 
+#include "quant/code_grid.h"
 #include "quant/group_layout.h"
 
 #include <bitsmith/scheme.h>
@@ -99,6 +100,9 @@ public:
         const at::Tensor& importance, const at::Tensor& tensor_max) const = 0;
     /// fp32 [rows, columns].
     virtual at::Tensor decode(const QuantizedWeight& weight) const = 0;
+    /// What the codes of a weight with the scales of `frame` stand for; its codes do not matter. Gives
+    /// the values of decode bit for bit.
+    virtual CodeGrid code_grid(const QuantizedWeight& frame) const = 0;
 };
 
 /// Empty: weights and activations of this scheme have codecs that take it. Otherwise the reason.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant/compensated.h"
 
-#include "quant/affine.h"
-
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
@@ -10,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bitsmith::quant {
 
@@ -44,30 +43,56 @@ at::Tensor damped_factor(const at::Tensor& hessian)
     fail(ErrorCode::NumericFailure, "the second moments of a layer's inputs cannot be factored");
 }
 
-/// Scale and offset of every column [rows, columns] from those of the groups.
-at::Tensor per_column(const at::Tensor& per_group, int64_t width, int64_t columns)
-{
-    return per_group.defined() ? per_group.repeat_interleave(width, 1).narrow(1, 0, columns)
-                               : per_group;
-}
-
-/// Grid of one column, [rows].
+/// Numbers that one column can become, each [rows].
 struct ColumnGrid
 {
-    at::Tensor scale, zero, minimum;
+    at::Tensor scale;
+    at::Tensor divisor; ///< infinite where the scale is 0, so that such elements become 0
+    at::Tensor zero, minimum; ///< or undefined
 
-    /// Codes and values of a column.
-    std::pair<at::Tensor, at::Tensor> round(const at::Tensor& column, double last) const
+    /// Steps of a column, and its values.
+    std::pair<at::Tensor, at::Tensor> round(const at::Tensor& column, const CodeGrid& grid) const
     {
-        at::Tensor steps = (minimum.defined() ? column - minimum : column).div(scale).round_();
+        at::Tensor steps = (minimum.defined() ? column - minimum : column).div(divisor);
+        if (grid.elements != nullptr) {
+            steps = grid.elements->round(steps, {}, false);
+            return {steps, steps * scale};
+        }
+        steps.round_();
         if (zero.defined()) {
             steps.add_(zero);
         }
-        steps.clamp_(0, last);
-        const at::Tensor value =
-            minimum.defined() ? steps * scale + minimum : (steps - zero) * scale;
-        return {steps, value};
+        steps.clamp_(0, grid.last);
+        const at::Tensor value = (zero.defined() ? steps - zero : steps) * scale;
+        return {steps, minimum.defined() ? value + minimum : value};
     }
+};
+
+/// The grid of a weight with its columns in another order.
+class OrderedGrid
+{
+public:
+    OrderedGrid(const CodeGrid& grid, const Scheme& scheme, const at::Tensor& order)
+        : groups_(order.div(group_width(scheme, order.numel()), "floor"))
+        , scale_(columns_of(grid.scale))
+        , divisor_(at::where(scale_ == 0, std::numeric_limits<float>::infinity(), scale_))
+        , zero_(columns_of(grid.zero))
+        , minimum_(columns_of(grid.minimum))
+    { }
+    ColumnGrid column(int64_t j) const
+    {
+        const auto row = [j](const at::Tensor& all) { return all.defined() ? all[j] : all; };
+        return {row(scale_), row(divisor_), row(zero_), row(minimum_)};
+    }
+
+private:
+    /// [rows, groups] -> [columns, rows], so that a step works on contiguous memory.
+    at::Tensor columns_of(const at::Tensor& per_group) const
+    {
+        return per_group.defined() ? per_group.t().index_select(0, groups_) : per_group;
+    }
+    at::Tensor groups_; ///< of the columns
+    at::Tensor scale_, divisor_, zero_, minimum_;
 };
 
 } // namespace
@@ -77,54 +102,45 @@ at::Tensor corrected_weight(
 {
     const at::NoGradGuard no_grad;
     const at::Tensor original = weight.to(at::kFloat);
-    if (!moments.drift.defined() || correction == 0) {
+    if (correction == 0 || (!moments.drift.defined() && !moments.residual.defined())) {
         return original;
     }
-    // X (H + λI) = W·drift, solved from the transposed side.
-    const at::Tensor right = at::mm(original, moments.drift).t();
+    at::Tensor lacking =
+        moments.drift.defined() ? at::mm(original, moments.drift) : at::zeros_like(original);
+    if (moments.residual.defined()) {
+        lacking.add_(moments.residual);
+    }
+    // X (H + λI) = what is lacking, solved from the transposed side.
     const at::Tensor change =
-        at::cholesky_solve(right.contiguous(), damped_factor(moments.hessian)).t();
+        at::cholesky_solve(lacking.t().contiguous(), damped_factor(moments.hessian)).t();
     return original + change * correction;
 }
 
 QuantizedWeight compensated_encode(const at::Tensor& weight, const Scheme& scheme,
-    const GroupRange& range, const InputMoments& moments)
+    const TunedValues& start, const InputMoments& moments)
 {
     const at::NoGradGuard no_grad;
-    const GroupLayout layout(scheme, weight.size(0), weight.size(1));
-    BITSMITH_ASSERT(!layout.per_tensor);
     const at::Tensor original = weight.to(at::kFloat);
-    const AffineParameters parameters = affine_parameters(
-        range.min.defined() ? range : group_range(layout.split(original)), scheme, {});
+    QuantizedWeight result = codec_for(scheme).encode(original, scheme, start);
+    const CodeGrid grid = codec_for(scheme).code_grid(result);
+    const int64_t columns = original.size(1);
 
     const at::Tensor order = moments.hessian.diagonal().argsort(0, /*descending=*/true);
-    const auto ordered = [&](const at::Tensor& columns) {
-        return columns.defined()
-            ? per_column(columns, layout.width, layout.columns).index_select(1, order).contiguous()
-            : columns;
-    };
-    const at::Tensor scale = ordered(parameters.scale), zero = ordered(parameters.zero),
-                     minimum = ordered(parameters.minimum);
+    const OrderedGrid ordered(grid, scheme, order);
     const at::Tensor hessian = moments.hessian.index_select(0, order).index_select(1, order);
     const at::Tensor factor =
         at::linalg_cholesky(at::cholesky_inverse(damped_factor(hessian)), /*upper=*/true);
 
-    // Columns become rows, so that a step works on contiguous memory.
     at::Tensor rest = original.index_select(1, order).t().contiguous();
-    at::Tensor codes = at::empty_like(rest);
-    const auto column = [](const at::Tensor& all, int64_t j) {
-        return all.defined() ? all.select(1, j) : all;
-    };
-    const double last = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
-    for (int64_t begin = 0; begin < layout.columns; begin += kBlockColumns) {
-        const int64_t count = std::min(kBlockColumns, layout.columns - begin);
-        at::Tensor errors = at::empty({count, layout.rows}, rest.options());
+    at::Tensor steps = at::empty_like(rest);
+    for (int64_t begin = 0; begin < columns; begin += kBlockColumns) {
+        const int64_t count = std::min(kBlockColumns, columns - begin);
+        at::Tensor errors = at::empty({count, original.size(0)}, rest.options());
         at::Tensor block = rest.narrow(0, begin, count);
         for (int64_t i = 0; i < count; ++i) {
             const int64_t j = begin + i;
-            const ColumnGrid grid{column(scale, j), column(zero, j), column(minimum, j)};
-            const auto [code, value] = grid.round(block[i], last);
-            codes[j].copy_(code);
+            const auto [step, value] = ordered.column(j).round(block[i], grid);
+            steps[j].copy_(step);
             errors[i].copy_((block[i] - value).div_(factor[j][j]));
             if (i + 1 < count) {
                 block.narrow(0, i + 1, count - i - 1)
@@ -132,20 +148,15 @@ QuantizedWeight compensated_encode(const at::Tensor& weight, const Scheme& schem
             }
         }
         const int64_t end = begin + count;
-        if (end < layout.columns) {
-            rest.narrow(0, end, layout.columns - end)
-                .addmm_(factor.narrow(0, begin, count).narrow(1, end, layout.columns - end).t(),
-                    errors, 1, -1);
+        if (end < columns) {
+            rest.narrow(0, end, columns - end)
+                .addmm_(factor.narrow(0, begin, count).narrow(1, end, columns - end).t(), errors, 1,
+                    -1);
         }
     }
-    const at::Tensor original_order = order.argsort();
-    const at::Tensor second = parameters.minimum.defined() ? parameters.minimum.to(at::kHalf)
-                                                           : parameters.zero.to(at::kByte);
-    QuantizedWeight result;
-    result.scheme = scheme;
-    result.codes = codes.t().index_select(1, original_order).to(at::kByte).contiguous();
-    result.scales = parameters.scale.to(at::kHalf);
-    result.zeros = second;
+    steps = steps.t().index_select(1, order.argsort());
+    result.codes =
+        (grid.elements != nullptr ? grid.elements->codes(steps) : steps.to(at::kByte)).contiguous();
     return result;
 }
 

@@ -14,17 +14,21 @@ struct InputMoments
 {
     at::Tensor hessian; ///< fp32 [in, in]: Σ ω ã ãᵀ
     at::Tensor drift; ///< fp32 [in, in]: Σ ω (a - ã) ãᵀ; undefined: 0
+    /// fp32 [rows, in]: Σ ω d ãᵀ, d what the residual stream that the output is added to lacks of the
+    /// original one; undefined: 0.
+    at::Tensor residual;
 };
 
-/// The weight that reproduces, from the inputs Ã, the original outputs by the share `correction`:
-/// W + τ·W·drift·(H + λI)⁻¹, λ one hundredth of the mean diagonal. fp32 [rows, in].
+/// The weight that reproduces, from the inputs Ã, the original outputs and what the residual stream
+/// lacks by the share `correction`: W + τ·(W·drift + residual)·(H + λI)⁻¹, λ one hundredth of the mean
+/// diagonal. fp32 [rows, in].
 at::Tensor corrected_weight(
     const at::Tensor& weight, const InputMoments& moments, double correction);
 
-/// Codes of `weight` [rows, in] for scales that `range` fixes (undefined: the groups' own), columns
-/// of large input first. A Hessian that cannot be factored is damped further. Affine schemes, not
-/// one group per tensor. Throws NumericFailure for moments that are not finite.
+/// Codes of `weight` [rows, in] under the scales that `start` gives it, columns of large input first.
+/// Any scheme that has a codec. A Hessian that cannot be factored is damped further. Throws
+/// NumericFailure for moments that are not finite, and what Codec::encode throws.
 QuantizedWeight compensated_encode(const at::Tensor& weight, const Scheme& scheme,
-    const GroupRange& range, const InputMoments& moments);
+    const TunedValues& start, const InputMoments& moments);
 
 } // namespace bitsmith::quant

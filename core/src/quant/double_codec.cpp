@@ -181,6 +181,20 @@ QuantizedWeight encode_rows(
     return result;
 }
 
+/// d·L [rows, groups].
+at::Tensor group_scales(const QuantizedWeight& weight)
+{
+    return times_super(weight.scales.to(at::kFloat), weight.super_scales.to(at::kFloat));
+}
+
+/// dmin·M [rows, groups]; undefined for symmetric types.
+at::Tensor group_minima(const QuantizedWeight& weight)
+{
+    return weight.scheme.sym
+        ? at::Tensor()
+        : times_super(weight.zeros.to(at::kFloat), weight.super_zeros.to(at::kFloat));
+}
+
 bool is_same_type(const Scheme& a, const Scheme& b)
 {
     return a.data_type == b.data_type && a.bits == b.bits && a.sym == b.sym
@@ -246,13 +260,21 @@ at::Tensor DoubleCodec::decode(const QuantizedWeight& weight) const
 {
     const at::NoGradGuard no_grad;
     const GroupLayout layout(weight.scheme, weight.rows(), weight.columns());
-    const at::Tensor scale =
-        times_super(weight.scales.to(at::kFloat), weight.super_scales.to(at::kFloat));
-    const at::Tensor minimum = weight.scheme.sym
-        ? at::Tensor()
-        : times_super(weight.zeros.to(at::kFloat), weight.super_zeros.to(at::kFloat));
-    return layout.join(
-        values_of(layout.split(weight.codes.to(at::kFloat)), scale, minimum, weight.scheme));
+    return layout.join(values_of(layout.split(weight.codes.to(at::kFloat)), group_scales(weight),
+        group_minima(weight), weight.scheme));
+}
+
+CodeGrid DoubleCodec::code_grid(const QuantizedWeight& frame) const
+{
+    CodeGrid grid;
+    grid.scale = group_scales(frame);
+    if (frame.scheme.sym) {
+        grid.zero = at::full_like(grid.scale, center_of(frame.scheme));
+    } else {
+        grid.minimum = -group_minima(frame);
+    }
+    grid.last = two_to(frame.scheme.bits) - 1;
+    return grid;
 }
 
 } // namespace bitsmith::quant

@@ -133,4 +133,13 @@ at::Tensor GridCodec::decode(const QuantizedWeight& weight) const
     return layout.join(elements * factors(weight).reshape({layout.group_rows, layout.groups, 1}));
 }
 
+CodeGrid GridCodec::code_grid(const QuantizedWeight& frame) const
+{
+    const GroupLayout layout(frame.scheme, frame.rows(), frame.columns());
+    CodeGrid result;
+    result.scale = layout.per_row(factors(frame));
+    result.elements = &grid(frame.scheme);
+    return result;
+}
+
 } // namespace bitsmith::quant

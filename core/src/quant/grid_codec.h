@@ -25,6 +25,7 @@ public:
     GroupRange search(const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance,
         const at::Tensor& tensor_max) const final;
     at::Tensor decode(const QuantizedWeight& weight) const final;
+    CodeGrid code_grid(const QuantizedWeight& frame) const final;
 
     virtual const ElementGrid& grid(const Scheme& scheme) const = 0;
     /// Scales for the largest magnitudes [group rows, groups] of groups. Differentiable. `tensor_max`

@@ -71,6 +71,9 @@ at::Tensor GroupLayout::join(const at::Tensor& grouped) const
 at::Tensor GroupLayout::per_row(const at::Tensor& per_group) const
 {
     const at::Tensor flat = per_group.reshape({group_rows, groups});
+    if (tile_rows > 1) {
+        return flat.repeat_interleave(tile_rows, 0).narrow(0, 0, rows).contiguous();
+    }
     return per_tensor ? flat.expand({rows, 1}).contiguous() : flat.contiguous();
 }
 

@@ -53,6 +53,7 @@ private:
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
+    void find_maxima(const std::vector<PlannedLinear>& layers);
     void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
     void finish_layers(const std::vector<PlannedLinear>& layers);
@@ -140,8 +141,20 @@ std::vector<at::Tensor> BlockTuner::input_maxima(const std::vector<PlannedLinear
     return maxima;
 }
 
+/// How large inputs and fused weights are. From here on layers round their inputs.
+void BlockTuner::find_maxima(const std::vector<PlannedLinear>& layers)
+{
+    const std::vector<at::Tensor> maxima = input_maxima(layers), fused = fused_maxima(layers);
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        quant::TunedValues& start = starts_.emplace_back();
+        start.input_max = maxima[i];
+        start.tensor_max = fused[i];
+        set_activations(*layers[i].linear, layers[i].planned->scheme, maxima[i]);
+    }
+}
+
 /// The original block on what the quantized one will see: which input channels of its layers carry
-/// much, and how large the inputs are. From here on layers round their inputs.
+/// much, and what its layers start with.
 void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
 {
     std::vector<InputImportanceHook> importances(layers.size());
@@ -164,12 +177,11 @@ void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
             block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
         }
     }
-    const std::vector<at::Tensor> maxima = input_maxima(layers), fused = fused_maxima(layers);
+    find_maxima(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
         context_.checkpoint();
-        starts_.push_back(
-            start_values(layers[i], recipe_, {importances[i].importance(), maxima[i], fused[i]}));
-        set_activations(*layers[i].linear, layers[i].planned->scheme, maxima[i]);
+        starts_[i] = start_values(layers[i], recipe_,
+            {importances[i].importance(), starts_[i].input_max, starts_[i].tensor_max});
     }
 }
 
@@ -317,8 +329,10 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     compute_reference();
     if (recipe_.start == Start::Compensated) {
         BITSMITH_ASSERT(iters == 0);
+        find_maxima(layers);
         result_.layers = compensate_layers(context_,
-            {block_, shared_, inputs_.reference, chain_, position_weights_, micro_batch_, device_},
+            {block_, shared_, inputs_.reference, chain_, position_weights_, micro_batch_, device_,
+                starts_},
             layers, originals_);
     } else {
         find_starts(layers);

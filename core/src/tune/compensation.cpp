@@ -3,13 +3,13 @@
 
 #include "quant/affine.h"
 #include "quant/compensated.h"
-#include "quant/range_search.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <deque>
+#include <map>
 
 namespace bitsmith::tune {
 
@@ -18,39 +18,54 @@ namespace {
 /// Share of the earlier error that a layer makes up for; 1 overshoots (lab.md 7.3).
 constexpr double kCorrection = 0.5;
 
-/// Computes with a given weight and keeps the inputs.
+/// Keeps the inputs of a layer, and computes with the weight given or, without one, as the quantized
+/// layer does.
 class InputHook final : public model::LinearHook
 {
 public:
-    explicit InputHook(at::Tensor weight)
-        : weight_(std::move(weight))
+    explicit InputHook(at::Tensor original = {})
+        : original_(std::move(original))
     { }
     at::Tensor forward(const model::Linear& linear, const at::Tensor& x) override
     {
-        inputs = x.flatten(0, -2);
-        return linear.product(x, weight_);
+        const at::Tensor seen = original_.defined() ? x : linear.transformed(x);
+        inputs = seen.flatten(0, -2);
+        outputs = at::linear(seen, original_.defined() ? original_ : linear.weight, linear.bias);
+        return outputs;
     }
 
     at::Tensor inputs; ///< [tokens, in] of the last forward; undefined when it saw none
+    at::Tensor outputs; ///< [..., out] of the last forward
 
 private:
-    at::Tensor weight_;
+    at::Tensor original_;
+};
+
+/// What a layer meets on one of the two paths.
+struct Encounter
+{
+    at::Tensor inputs; ///< [tokens, in]; undefined: no token
+    at::Tensor residual; ///< [tokens, out]: the stream its output is added to; undefined: unknown
 };
 
 /// Moments of the inputs of one unit, batch by batch.
 class MomentSums
 {
 public:
-    void add(const at::Tensor& original, const at::Tensor& quantized, const at::Tensor& weights)
+    void add(const Encounter& original, const Encounter& quantized, const at::Tensor& weights)
     {
-        const at::Tensor seen = quantized.to(at::kFloat);
+        const at::Tensor seen = quantized.inputs.to(at::kFloat);
         const bool is_weighted = weights.defined() && weights.numel() == seen.size(0);
         const at::Tensor weighted =
             is_weighted ? seen * weights.to(seen.device(), at::kFloat).reshape({-1, 1}) : seen;
         accumulate(moments_.hessian, seen, weighted);
         // Experts may see other tokens on the two paths; then there is nothing to compare.
-        if (original.defined() && original.sizes() == seen.sizes()) {
-            accumulate(moments_.drift, original.to(at::kFloat) - seen, weighted);
+        if (original.inputs.defined() && original.inputs.sizes() == seen.sizes()) {
+            accumulate(moments_.drift, original.inputs.to(at::kFloat) - seen, weighted);
+        }
+        if (quantized.residual.defined()) {
+            accumulate(moments_.residual,
+                original.residual.to(at::kFloat) - quantized.residual.to(at::kFloat), weighted);
         }
     }
     const quant::InputMoments& moments() const { return moments_; }
@@ -94,14 +109,14 @@ bool is_same(const at::Tensor& a, const at::Tensor& b)
         && a.sizes() == b.sizes();
 }
 
-/// For each of the inputs the first one that is the same tensor.
-std::vector<std::size_t> leaders_of(const std::vector<at::Tensor>& inputs)
+/// For each layer the first one with the same inputs.
+std::vector<std::size_t> leaders_of(const std::vector<Encounter>& layers)
 {
     std::vector<std::size_t> leaders;
-    for (std::size_t k = 0; k < inputs.size(); ++k) {
+    for (std::size_t k = 0; k < layers.size(); ++k) {
         std::size_t leader = k;
         for (std::size_t i = 0; i < k; ++i) {
-            if (is_same(inputs[i], inputs[k])) {
+            if (is_same(layers[i].inputs, layers[k].inputs)) {
                 leader = leaders[i];
                 break;
             }
@@ -109,6 +124,22 @@ std::vector<std::size_t> leaders_of(const std::vector<at::Tensor>& inputs)
         leaders.push_back(leader);
     }
     return leaders;
+}
+
+/// The residual streams of a forward, [tokens, hidden]; undefined where they are not known.
+using Streams = std::map<model::AddedTo, at::Tensor>;
+
+Streams streams_of(const at::Tensor& hidden, const std::vector<PlannedLinear>& layers,
+    const std::deque<InputHook>& hooks)
+{
+    Streams streams{{model::AddedTo::Nothing, {}}, {model::AddedTo::Input, hidden.flatten(0, -2)},
+        {model::AddedTo::AfterAttention, {}}};
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (layers[i].added_to == model::AddedTo::Input) {
+            streams[model::AddedTo::AfterAttention] = (hidden + hooks[i].outputs).flatten(0, -2);
+        }
+    }
+    return streams;
 }
 
 /// Moments of a stage's layers, from forwards of both paths through the block as it is now.
@@ -122,23 +153,24 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
     for (int64_t first = 0; first < samples; first += task.micro_batch) {
         context.checkpoint();
         const int64_t count = std::min(task.micro_batch, samples - first);
-        const auto inputs_of = [&](const at::Tensor& chain, bool is_original) {
+        const auto pass = [&](const at::Tensor& chain, bool is_original) {
             std::deque<InputHook> hooks;
             std::deque<model::LinearHookScope> scopes;
             for (std::size_t i = 0; i < layers.size(); ++i) {
-                model::Linear& linear = *layers[i].linear;
-                hooks.emplace_back(is_original ? originals[i] : linear.weight);
-                scopes.emplace_back(linear, hooks.back());
+                hooks.emplace_back(is_original ? originals[i] : at::Tensor());
+                scopes.emplace_back(*layers[i].linear, hooks.back());
             }
-            task.block.forward(chain.narrow(0, first, count).to(task.device), task.shared);
-            std::vector<at::Tensor> inputs;
+            const at::Tensor hidden = chain.narrow(0, first, count).to(task.device);
+            task.block.forward(hidden, task.shared);
+            const Streams streams = streams_of(hidden, layers, hooks);
+            std::vector<Encounter> met;
             for (const std::size_t i : stage.layers) {
-                inputs.push_back(hooks[i].inputs);
+                met.push_back({hooks[i].inputs, streams.at(layers[i].added_to)});
             }
-            return inputs;
+            return met;
         };
-        const std::vector<at::Tensor> original = inputs_of(task.reference, true);
-        const std::vector<at::Tensor> seen = inputs_of(task.quantized, false);
+        const std::vector<Encounter> original = pass(task.reference, true);
+        const std::vector<Encounter> seen = pass(task.quantized, false);
         const at::Tensor weights = task.position_weights.defined()
             ? task.position_weights.narrow(0, first, count).flatten()
             : at::Tensor();
@@ -146,7 +178,7 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
             leaders = leaders_of(seen);
         }
         for (std::size_t k = 0; k < sums.size(); ++k) {
-            if (leaders[k] == k && seen[k].defined()) {
+            if (leaders[k] == k && seen[k].inputs.defined()) {
                 sums[k].add(original[k], seen[k], weights);
             }
         }
@@ -158,19 +190,20 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
     return moments;
 }
 
-FinishedLayer quantize(const PlannedLinear& layer, const quant::InputMoments& moments)
+FinishedLayer quantize(
+    const PlannedLinear& layer, quant::TunedValues start, const quant::InputMoments& moments)
 {
     const Scheme& scheme = layer.planned->scheme;
+    const quant::Codec& codec = quant::codec_for(scheme);
     const at::Tensor original = layer.linear->weight;
     quant::check_weight(original, scheme, layer.linear->name);
     if (!moments.hessian.defined()) { // an expert that no token reached
-        quant::TunedValues start;
-        start.range = quant::search_range(original, scheme, {});
+        start.range = codec.search(original, scheme, {}, start.tensor_max);
         return round_layer(layer, start);
     }
     const at::Tensor target = quant::corrected_weight(original, moments, kCorrection);
-    const quant::GroupRange range = quant::search_range(target, scheme, moments.hessian.diagonal());
-    return finish_layer(layer, original, quant::compensated_encode(target, scheme, range, moments));
+    start.range = codec.search(target, scheme, moments.hessian.diagonal(), start.tensor_max);
+    return finish_layer(layer, original, quant::compensated_encode(target, scheme, start, moments));
 }
 
 } // namespace
@@ -188,7 +221,8 @@ std::vector<FinishedLayer> compensate_layers(RunContext& context, const Compensa
             measure(context, task, layers, originals, stage);
         for (std::size_t k = 0; k < stage.layers.size(); ++k) {
             context.checkpoint();
-            finished.push_back(quantize(layers[stage.layers[k]], moments[k]));
+            const std::size_t i = stage.layers[k];
+            finished.push_back(quantize(layers[i], task.starts[i], moments[k]));
         }
     }
     return finished;

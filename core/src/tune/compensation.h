@@ -18,6 +18,7 @@ struct CompensationTask
     at::Tensor position_weights; ///< [samples, tokens] or undefined
     int64_t micro_batch = 1; ///< samples per forward
     c10::Device device = c10::kCPU;
+    const std::vector<quant::TunedValues>& starts; ///< of the layers: maxima, no ranges
 };
 
 /// Quantizes `layers` and replaces their weights. `originals` receives the weights before. Layers of

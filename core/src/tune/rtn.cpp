@@ -37,7 +37,7 @@ std::vector<PlannedLinear> planned_linears(model::DecoderBlock& block, const Pla
                     {"allowed",
                         std::to_string(planned->rows) + " x " + std::to_string(planned->columns)}});
         }
-        layers.push_back({&linear, planned, entry.unit});
+        layers.push_back({&linear, planned, entry.unit, entry.added_to});
     }
     return layers;
 }

@@ -12,6 +12,7 @@ struct PlannedLinear
     model::Linear* linear = nullptr;
     const PlannedLayer* planned = nullptr;
     std::string unit; ///< see model::BlockLinear
+    model::AddedTo added_to = model::AddedTo::Nothing;
 };
 
 /// The planned layers of `block` in execution order. Throws ShapeMismatch when a planned shape is

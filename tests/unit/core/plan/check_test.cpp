@@ -143,11 +143,6 @@ const std::vector<RuleCase>& cases()
         {"V36", Severity::Info, "model.path", [](auto&, auto& m) { m.quantization = "gptq"; }},
         {"V37", Severity::Error, "recipe.iters",
             [](auto& s, auto&) { s.recipe.start = Start::Compensated; }},
-        {"V37", Severity::Error, "recipe.start",
-            [](auto& s, auto&) {
-                s.scheme.scheme = "MXFP4";
-                s.recipe = named_recipe("gptq");
-            }},
         {"V39", Severity::Error, "scheme.scheme",
             [](auto& s, auto&) {
                 s.scheme.scheme = "MXFP4";

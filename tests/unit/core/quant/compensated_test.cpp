@@ -18,12 +18,13 @@ namespace {
 
 struct Sample
 {
-    Sample()
+    explicit Sample(int64_t columns = 96)
     {
         at::manual_seed(9);
-        weight = at::randn({48, 96}) * 0.05;
+        weight = at::randn({48, columns}) * 0.05;
         // Correlated channels: on independent ones there is nothing to pass an error on to.
-        inputs = at::randn({600, 12}).matmul(at::randn({12, 96})) + at::randn({600, 96}) * 0.3;
+        inputs =
+            at::randn({600, 12}).matmul(at::randn({12, columns})) + at::randn({600, columns}) * 0.3;
         moments.hessian = at::mm(inputs.t(), inputs);
     }
     double output_error(const QuantizedWeight& codes) const
@@ -61,6 +62,23 @@ at::Tensor plain_codes(const at::Tensor& weight, const Scheme& scheme, const at:
     return codes;
 }
 
+/// Values by the codec's account of its codes.
+at::Tensor values_by_grid(const QuantizedWeight& weight)
+{
+    const CodeGrid grid = codec_for(weight.scheme).code_grid(weight);
+    const int64_t width = group_width(weight.scheme, weight.columns());
+    const auto spread = [&](const at::Tensor& groups) {
+        return groups.repeat_interleave(width, 1).narrow(1, 0, weight.columns());
+    };
+    at::Tensor steps = grid.elements != nullptr ? grid.elements->values(weight.codes)
+                                                : weight.codes.to(at::kFloat);
+    if (grid.zero.defined()) {
+        steps = steps - spread(grid.zero);
+    }
+    const at::Tensor values = steps * spread(grid.scale);
+    return grid.minimum.defined() ? values + spread(grid.minimum) : values;
+}
+
 } // namespace
 
 class CompensatedTest : public QObject
@@ -70,8 +88,11 @@ class CompensatedTest : public QObject
 private Q_SLOTS:
     void beatsPlainRounding_data();
     void beatsPlainRounding();
+    void takesEveryKindOfNumber_data();
+    void takesEveryKindOfNumber();
     void givesTheCodesOfTheTextbook();
     void correctsForChangedInputs();
+    void makesUpForTheResidualStream();
     void takesASingularHessian();
     void refusesMomentsThatAreNotFinite();
 };
@@ -104,7 +125,39 @@ void CompensatedTest::beatsPlainRounding()
     const double rounded =
         sample.output_error(codec_for(scheme).encode(sample.weight, scheme, tuned));
     const double compensated =
-        sample.output_error(compensated_encode(sample.weight, scheme, range, sample.moments));
+        sample.output_error(compensated_encode(sample.weight, scheme, tuned, sample.moments));
+    QVERIFY2(
+        compensated < 0.6 * rounded, qPrintable(QString("%1 of %2").arg(compensated).arg(rounded)));
+}
+
+void CompensatedTest::takesEveryKindOfNumber_data()
+{
+    QTest::addColumn<QString>("name");
+    for (const char* name :
+        {"MXFP4", "MXFP8", "MXINT4", "NVFP4", "NVFP4_E5M3", "FPW8A16", "FP8_DYNAMIC", "FP8_BLOCK",
+            "gguf:q2_k", "gguf:q3_k", "gguf:q4_k", "gguf:q5_k", "gguf:q6_k"}) {
+        QTest::addRow("%s", name) << name;
+    }
+}
+
+void CompensatedTest::takesEveryKindOfNumber()
+{
+    QFETCH(QString, name);
+    // Not whole tiles and groups, except for super-blocks, which have to be whole.
+    const Sample wide(name.startsWith("gguf") ? 512 : 200);
+    const Scheme scheme = parse_scheme(name.toStdString());
+    const Codec& codec = codec_for(scheme);
+    const QuantizedWeight plain = codec.encode(wide.weight, scheme, {});
+    const QuantizedWeight found = compensated_encode(wide.weight, scheme, {}, wide.moments);
+    for (const WeightPart& part : kWeightParts) {
+        const at::Tensor &expected = plain.*part.tensor, &actual = found.*part.tensor;
+        QCOMPARE(actual.defined(), expected.defined());
+        if (expected.defined() && part.tensor != &QuantizedWeight::codes) {
+            QVERIFY2(at::equal(actual, expected), part.name);
+        }
+    }
+    QVERIFY(at::equal(values_by_grid(found), codec.decode(found)));
+    const double rounded = wide.output_error(plain), compensated = wide.output_error(found);
     QVERIFY2(
         compensated < 0.6 * rounded, qPrintable(QString("%1 of %2").arg(compensated).arg(rounded)));
 }
@@ -133,6 +186,24 @@ void CompensatedTest::correctsForChangedInputs()
     };
     QVERIFY(at::equal(corrected_weight(sample.weight, sample.moments, 0), sample.weight));
     QVERIFY(error_of(0.5) < 0.5 * error_of(0));
+    QVERIFY(error_of(1) < error_of(0.5));
+}
+
+void CompensatedTest::makesUpForTheResidualStream()
+{
+    Sample sample;
+    // What is lacking is partly a function of the inputs, partly not.
+    const at::Tensor lacking =
+        at::mm(sample.inputs, at::randn({96, 48}) * 0.01) + at::randn({600, 48}) * 0.05;
+    sample.moments.residual = at::mm(lacking.t(), sample.inputs);
+    const auto error_of = [&](double correction) {
+        const at::Tensor weight = corrected_weight(sample.weight, sample.moments, correction);
+        return (at::mm(sample.inputs, (weight - sample.weight).t()) - lacking)
+            .square()
+            .mean()
+            .item<double>();
+    };
+    QVERIFY(error_of(0.5) < 0.8 * error_of(0));
     QVERIFY(error_of(1) < error_of(0.5));
 }
 
