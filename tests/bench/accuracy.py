@@ -1,22 +1,38 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""KL divergence of our settings and of auto-round's, on several texts, with several seeds.
+"""KL divergence of our settings and of others', on several texts, with several seeds.
 
-    packaging/venv.sh python tests/bench/accuracy.py [--bits 4,2] [--variants default,mse] [--seeds 42,43] [--work DIR]
+    packaging/venv.sh python tests/bench/accuracy.py [--schemes W4,W2] [--variants default,auto-round] [--work DIR]
 
 All programs get the same model and the same 64 x 256 calibration tokens of web text; one judge measures every export
 on encyclopedia text, technical prose, and code, which is unlike the calibration text. Prints one table, with the ratio
 to auto-round where that was measured, and writes the figures as JSON. A result that lies in the work folder already is
-not computed again, so that variants can be added one by one.
+not computed again, so that variants can be added one by one. K types need widths that are multiples of 256: they get
+the model with channels of zeros added, which computes the same.
 """
 import argparse
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import comparison
+import measured_process
+import widen
 
 TEXTS = {"wiki": "wikitext2-test.raw", "tech": "technical.utf8", "code": "code.utf8"}
+# Scheme: our flags and format, auto-round's arguments and format. `fake`: decoded weights, since no loader of its own
+# format computes with activations as they are.
+SCHEMES = {
+    **{f"W{bits}": (["--bits", bits, "--group-size", 64], "auto_round",
+                    {"bits": bits, "group_size": 64, "sym": True}, "auto_round") for bits in (2, 3, 4)},
+    "MXFP4": (["--scheme", "MXFP4A16"], "llm_compressor", {"scheme": "MXFP4", "act_bits": 16}, "fake"),
+    "NVFP4": (["--scheme", "NVFP4A16"], "llm_compressor", {"scheme": "NVFP4", "act_bits": 16}, "fake"),
+    "Q4_0": (["--scheme", "gguf:q4_0"], "gguf", {"scheme": "GGUF:Q4_0"}, "fake"),
+    "Q2_K": (["--scheme", "gguf:q2_k"], "gguf", {"scheme": "GGUF:Q2_K_S"}, "fake"),
+    "Q4_K": (["--scheme", "gguf:q4_k"], "gguf", {"scheme": "GGUF:Q4_K_S"}, "fake"),
+}
 OURS = {
     "reference": ["--reference-mode"],
     "default": [],
@@ -26,68 +42,86 @@ OURS = {
     "no touch-up": ["--touch-up", "off"],
     "mimic": ["--set", "recipe.mimic_reference=true", "--touch-up", "off"],
     "gptq": ["--recipe", "gptq"],
+    "gptq no touch-up": ["--recipe", "gptq", "--touch-up", "off"],
     "opt_rtn": ["--recipe", "opt_rtn"],
     "rtn": ["--recipe", "rtn"],
 }
 PEERS = {
     "auto-round": {},
+    "auto-round 200": {"iters": 200},
     "auto-round alg_ext": {"enable_alg_ext": True},
     "auto-round opt_rtn": {"iters": 0},
 }
+# llama.cpp's own quantization with an importance matrix of the calibration tokens.
+LLAMA_CPP = "llama.cpp imatrix"
 
 
-def measure(args, work, model, bits, name, seed):
-    settings = {"bits": bits, "group_size": args.group_size, "iters": args.iters, "seqlen": 256, "batch_size": 8}
-    out = work / f"{name.replace(' ', '-')}-w{bits}-s{seed}"
-    if name in PEERS:
+def measure(args, model, scheme, name, seed):
+    flags, form, options, peer_form = SCHEMES[scheme]
+    steps = {"iters": args.iters, "seqlen": 256, "batch_size": 8}
+    out = args.work / f"{name.replace(' ', '-')}-{scheme.lower()}-s{seed}"
+    calibration = args.work / "calibration.safetensors"
+    if name == LLAMA_CPP:
+        result = measured_process.run([sys.executable, pathlib.Path(__file__).with_name("llama_cpp_peer.py"), model,
+                                       calibration, out, scheme], out.with_suffix(".log"))
+        exported = out
+    elif name in PEERS:
         result, exported = comparison.run_peer(
-            model, work / "calibration.safetensors", out, args.threads,
-            settings | {"sym": True, "seed": seed} | PEERS[name])
+            model, calibration, out, args.threads, steps | options | {"seed": seed} | PEERS[name], peer_form)
     else:
-        flags = ["--dataset", work / "calibration.safetensors", "--nsamples", 64, "--seed", seed,
-                 "--threads", args.threads]
-        flags += OURS[name]
-        steps = {} if "--recipe" in OURS[name] else {"iters": args.iters}
-        for key, value in (settings | steps).items():
-            if key != "iters" or steps:
-                flags += ["--" + key.replace("_", "-"), value]
-        result, exported = comparison.run_ours(model, out, flags), out
+        flags = [*flags, "--dataset", calibration, "--nsamples", 64, "--seed", seed, "--threads", args.threads,
+                 *OURS[name]]
+        if "--recipe" in OURS[name]:
+            steps.pop("iters")
+        for key, value in steps.items():
+            flags += ["--" + key.replace("_", "-"), value]
+        result, exported = comparison.run_ours(model, out, flags, form), out
     for title, file in TEXTS.items():
         judged = comparison.judge(exported, model, comparison.FIXTURES / "text" / file)
         result[title] = judged["kld_mean"]
     return result
 
 
+def model_for(args, scheme):
+    """The demo model, or its widened twin for K types."""
+    model = args.work / "model"
+    if not (model / "config.json").exists():
+        comparison.prepare(args.work, 64, 256)
+    if not scheme.endswith("_K"):
+        return model
+    wide = args.work / "wide-model"
+    if not (wide / "config.json").exists():
+        widen.widen(model, wide)
+    return wide
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bits", default="4,2")
+    parser.add_argument("--schemes", default="W4,W2", help="of: " + ", ".join(SCHEMES))
     parser.add_argument("--seeds", default="42,43")
     parser.add_argument("--variants", default="auto-round,reference,default",
-                        help="of: " + ", ".join([*OURS, *PEERS]))
-    parser.add_argument("--group-size", type=int, default=64)
+                        help="of: " + ", ".join([*OURS, *PEERS, LLAMA_CPP]))
     parser.add_argument("--iters", type=int, default=50)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for models, logs and figures")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    model = args.work / "model"
-    if not (model / "config.json").exists():
-        comparison.prepare(args.work, 64, 256)
     figures_file = args.work / "accuracy.json"
     figures = json.loads(figures_file.read_text()) if figures_file.exists() else {}
-    for bits in [int(b) for b in args.bits.split(",")]:
+    for scheme in args.schemes.split(","):
+        model = model_for(args, scheme)
         for seed in [int(s) for s in args.seeds.split(",")]:
             for name in args.variants.split(","):
-                key = f"W{bits}/{seed}/{name}"
+                key = f"{scheme}/{seed}/{name}"
                 if key not in figures:
-                    figures[key] = measure(args, args.work, model, bits, name, seed)
+                    figures[key] = measure(args, model, scheme, name, seed)
                     figures_file.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"{'bits':4} {'seed':4} {'variant':20} {'seconds':>8} {'MiB':>6}"
+    print(f"{'scheme':6} {'seed':4} {'variant':20} {'seconds':>8} {'MiB':>6}"
           + "".join(f"{title:>9} {'ratio':>6}" for title in TEXTS))
     for key, figure in figures.items():
-        width, seed, name = key.split("/")
-        peer = figures.get(f"{width}/{seed}/auto-round")
-        row = f"{width:4} {seed:4} {name:20} {figure['seconds']:8.0f} {figure['peak_rss_bytes'] / 2**20:6.0f}"
+        scheme, seed, name = key.split("/")
+        peer = figures.get(f"{scheme}/{seed}/auto-round")
+        row = f"{scheme:6} {seed:4} {name:20} {figure['seconds']:8.0f} {figure['peak_rss_bytes'] / 2**20:6.0f}"
         for title in TEXTS:
             ratio = f"{figure[title] / peer[title]:6.3f}" if peer else "     -"
             row += f"{figure[title]:9.4f} {ratio}"

@@ -22,13 +22,13 @@ import json, sys, torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from auto_round import AutoRound
-model_dir, ids, out, threads, options = sys.argv[1:6]
+model_dir, ids, out, threads, options, form = sys.argv[1:7]
 torch.set_num_threads(int(threads))
 tokenizer = AutoTokenizer.from_pretrained(model_dir)
 model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
 samples = [row.unsqueeze(0) for row in load_file(ids)["input_ids"]]
 AutoRound(model, tokenizer, nsamples=len(samples), dataset=samples, device_map="cpu", **json.loads(options),
-          ).quantize_and_save(out, format="auto_round")
+          ).quantize_and_save(out, format=form)
 """
 
 
@@ -55,20 +55,20 @@ def prepare(work, samples, seqlen):
     return folder
 
 
-def run_ours(model, out, flags):
+def run_ours(model, out, flags, form="auto_round"):
     """Quantizes `model` into `out`; wall time and peak memory."""
     run = out.with_suffix(".run")
     for folder in (out, run):
         shutil.rmtree(folder, ignore_errors=True)
-    return measured_process.run([CLI, "quantize", model, *flags, "--format", "auto_round", "--output", out,
+    return measured_process.run([CLI, "quantize", model, *flags, "--format", form, "--output", out,
                                  "--run-dir", run], out.with_suffix(".log"))
 
 
-def run_peer(model, calibration, out, threads, options):
+def run_peer(model, calibration, out, threads, options, form="auto_round"):
     """The same by auto-round; gives the folder of its export too."""
     shutil.rmtree(out, ignore_errors=True)
     result = measured_process.run(
-        [sys.executable, "-c", PEER, model, calibration, out, threads, json.dumps(options)], out.with_suffix(".log"))
+        [sys.executable, "-c", PEER, model, calibration, out, threads, json.dumps(options), form], out.with_suffix(".log"))
     found = [p.parent for p in out.rglob("config.json")]
     if not found:
         sys.exit(f"auto-round wrote no model below {out}")

@@ -15,9 +15,13 @@ class Product:
 
     def __init__(self, cli):
         self.cli = str(cli)
+        self.exported = []  # pairs of format and scheme
 
     def run(self, *arguments, status=0):
         command = [self.cli, *map(str, arguments)]
+        if "--format" in command:
+            scheme = command[command.index("--scheme") + 1] if "--scheme" in command else command[1]
+            self.exported.append((command[command.index("--format") + 1], scheme))
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != status:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}, not {status}:\n{done.stderr}")
@@ -116,24 +120,31 @@ def tiny_model(folder, family="llama", **changes):
 
 def main(tests, needs=()):
     """Runs the named functions; 77 when a package is absent."""
+    import importlib.metadata
     import importlib.util
     parser = argparse.ArgumentParser()
     parser.add_argument("--cli", required=True, type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--rows", type=Path, help="where to write what was checked, for table.py")
     arguments = parser.parse_args()
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
         print("skipped: not installed:", ", ".join(missing))
         sys.exit(77)
-    failed = 0
+    failed, rows = 0, []
     for test in tests:
         if arguments.only not in test.__name__:
             continue
         with tempfile.TemporaryDirectory(prefix="bitsmith-interop-") as work:
+            product = Product(arguments.cli)
             try:
-                test(Product(arguments.cli), Path(work))
+                test(product, Path(work))
                 print("passed", test.__name__, flush=True)
+                rows += [(*pair, test.__name__) for pair in dict.fromkeys(product.exported)]
             except Exception as error:  # the other tests still say something
                 failed += 1
                 print("FAILED", test.__name__, type(error).__name__, error, flush=True)
+    if arguments.rows:
+        versions = {name: importlib.metadata.version(name) for name in needs}
+        arguments.rows.write_text(json.dumps({"versions": versions, "rows": rows}))
     sys.exit(1 if failed else 0)

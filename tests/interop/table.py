@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs all interop tests and writes README.md: which pair of format and scheme was loaded by what.
+
+    packaging/venv.sh python tests/interop/table.py --cli build/dev/app/cli/bitsmith-cli
+"""
+
+import argparse
+import ast
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def section(script, cli):
+    """Markdown about one script; None when it was skipped."""
+    with tempfile.TemporaryDirectory() as work:
+        rows = Path(work) / "rows.json"
+        done = subprocess.run([HERE / "run.sh", script, "--cli", cli, "--rows", rows], stdout=subprocess.PIPE, text=True)
+        print(done.stdout, flush=True)
+        if done.returncode == 77:
+            return None
+        if done.returncode != 0:
+            sys.exit(f"{script.name} failed; the table is not written")
+        checked = json.loads(rows.read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in checked["versions"].items())
+    lines = [f"## {script.stem.removeprefix('test_')}", "", ast.get_docstring(ast.parse(script.read_text())), "",
+             f"With {versions}.", "", "| format | scheme | test |", "|---|---|---|"]
+    lines += [f"| {form} | {scheme} | `{test}` |" for form, scheme, test in checked["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cli", required=True, type=Path)
+    arguments = parser.parse_args()
+    sections = [section(script, arguments.cli.resolve()) for script in sorted(HERE.glob("test_*.py"))]
+    (HERE / "README.md").write_text(
+        "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->\n# What was loaded by what\n\n"
+        "Written by `table.py`; each row passed with the versions named.\n\n"
+        + "\n".join(text for text in sections if text))
+
+
+if __name__ == "__main__":
+    main()
