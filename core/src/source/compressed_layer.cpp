@@ -2,12 +2,15 @@
 #include "source/compressed_layer.h"
 
 #include "base/text.h"
+#include "source/compressed_unpack.h"
+#include "source/layer_parts.h"
 
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 
 namespace bitsmith::source {
 
@@ -17,61 +20,71 @@ using tensor::TensorEntry;
 using tensor::TensorSource;
 using Shape = std::vector<int64_t>;
 
-constexpr int64_t kWordBits = 32;
+constexpr std::string_view kWeight = ".weight", kPacked = ".weight_packed";
 constexpr int64_t kMxGroup = 32, kNvGroup = 16;
+/// What may stand beside codes and scales. The last ones belong to the layer's activations.
+constexpr std::array<std::string_view, 8> kSideEndings = {".weight_shape", ".weight_zero_point",
+    ".weight_global_scale", ".input_scale", ".input_zero_point", ".input_global_scale",
+    ".output_scale", ".output_zero_point"};
 
-int64_t divide_up(int64_t a, int64_t b)
+bool is_bytes(const TensorEntry& scale)
 {
-    return a / b + (a % b != 0 ? 1 : 0);
+    return scale.dtype == "U8" || scale.dtype == "F8_E8M0";
 }
 
-[[noreturn]] void misfit(const TensorEntry& entry, const std::string& allowed)
+const TensorEntry* find_scale(
+    const TensorSource& stored, const CompressedConfig& config, const std::string& layer)
 {
-    fail(ErrorCode::FileCorrupt, "a tensor of a quantized layer does not fit the others",
-        {{"tensor", entry.name}, {"found", concat(entry.dtype, " ", shape_text(entry.shape))},
-            {"allowed", allowed}});
-}
-
-const TensorEntry& part(const TensorSource& stored, const std::string& name)
-{
-    const TensorEntry* entry = stored.find(name);
-    if (entry == nullptr) {
-        fail(ErrorCode::MissingTensor, "a quantized layer is incomplete", {{"tensor", name}});
+    for (const std::string_view ending : config.scale_endings) {
+        if (const TensorEntry* entry = stored.find(layer + std::string(ending))) {
+            return entry;
+        }
     }
-    return *entry;
+    return nullptr;
 }
 
-void require(const TensorEntry& entry, std::string_view dtype, const Shape& shape)
+enum class ScaleType
 {
-    if (entry.dtype != dtype || entry.shape != shape) {
-        misfit(entry, concat(dtype, " ", shape_text(shape)));
-    }
-}
+    Plain, ///< 16 or 32 bit floating point
+    Bytes,
+    E4m3,
+};
 
-CompressedKind kind_of(const TensorEntry& codes, const TensorEntry& scale, bool is_packed)
+/// Data type and bits of a layer; `columns` counts codes.
+void settle_kind(CompressedLayer& layer, const CompressedConfig& config, const TensorEntry& codes,
+    const TensorEntry& scale)
 {
     struct Row
     {
         bool is_packed;
-        std::string_view codes, scale; ///< empty: 16 or 32 bit floating point
-        CompressedKind kind;
+        std::string_view codes;
+        ScaleType scale;
+        DataType type;
+        int64_t bits;
     };
-    static constexpr Row rows[] = {{true, "I32", "", CompressedKind::PackedInt},
-        {true, "U8", "U8", CompressedKind::MxFp4}, {true, "U8", "F8_E4M3", CompressedKind::NvFp4},
-        {false, "I8", "", CompressedKind::Int}, {false, "F8_E4M3", "U8", CompressedKind::MxFp8},
-        {false, "F8_E4M3", "", CompressedKind::Fp8}};
-    const bool plain_scale = scale.dtype == "F16" || scale.dtype == "BF16" || scale.dtype == "F32";
+    const Row rows[] = {{true, "I32", ScaleType::Plain, DataType::Int, 8},
+        {true, "U8", ScaleType::Bytes, config.byte_pairs, 4},
+        {true, "U8", ScaleType::E4m3, DataType::NvFp, 4},
+        {false, "I8", ScaleType::Plain, DataType::Int, 8},
+        {false, "F8_E4M3", ScaleType::Bytes, DataType::MxFp, 8},
+        {false, "F8_E4M3", ScaleType::Plain, DataType::Fp8, 8},
+        {false, "F8_E5M2", ScaleType::Plain, DataType::Fp8, 8},
+        {false, "U8", ScaleType::Plain, DataType::Fp8, 8}};
     for (const Row& row : rows) {
-        if (row.is_packed == is_packed && row.codes == codes.dtype
-            && (row.scale.empty() ? plain_scale : row.scale == scale.dtype)) {
-            return row.kind;
+        const bool fits = row.scale == ScaleType::Plain ? is_plain_float(scale)
+            : row.scale == ScaleType::Bytes             ? is_bytes(scale)
+                                                        : scale.dtype == "F8_E4M3";
+        if (row.is_packed == layer.is_packed && row.codes == codes.dtype && fits) {
+            layer.scheme.data_type = row.type;
+            layer.scheme.bits = row.bits;
+            return;
         }
     }
     fail(ErrorCode::UnsupportedFormat, "codes and scales of these types cannot be read",
         {{"tensor", codes.name}, {"found", concat(codes.dtype, " with scales ", scale.dtype)},
             {"allowed",
-                "I32, I8 or F8_E4M3 with F16, BF16 or F32; F8_E4M3 or U8 with U8; U8 with "
-                "F8_E4M3"}});
+                "I32, I8, F8_E4M3, F8_E5M2 or U8 with F16, BF16 or F32; F8_E4M3 or U8 with U8; U8 "
+                "with F8_E4M3"}});
 }
 
 /// [rows, columns] of packed integers, and their width: the one that fills the words.
@@ -90,7 +103,7 @@ void measure_packed(CompressedLayer& layer, const TensorSource& stored,
     }
     for (const int64_t bits : config.packed_bits) {
         if (divide_up(layer.columns * bits, kWordBits) == words) {
-            layer.bits = bits;
+            layer.scheme.bits = bits;
             return;
         }
     }
@@ -101,11 +114,11 @@ void measure_packed(CompressedLayer& layer, const TensorSource& stored,
 /// Which rows and columns share a scale.
 void measure_tiles(CompressedLayer& layer, const CompressedConfig& config, const TensorEntry& scale)
 {
+    const bool is_fp8 = layer.scheme.data_type == DataType::Fp8;
     Shape shape = scale.shape;
-    const bool is_single = shape.empty() || shape == Shape{1} || shape == Shape{1, 1};
-    if (is_single) {
-        layer.tile_rows = layer.rows;
-        layer.tile_columns = layer.columns;
+    if (shape.empty() || shape == Shape{1} || shape == Shape{1, 1}) {
+        // Integers have no scheme with one scale per tensor; each row repeats it.
+        layer.scheme.group_size = is_fp8 ? kGroupPerTensor : kGroupPerRow;
         return;
     }
     if (shape.size() == 1) {
@@ -113,14 +126,14 @@ void measure_tiles(CompressedLayer& layer, const CompressedConfig& config, const
     }
     if (shape.size() == 2 && shape[0] == layer.rows && shape[1] > 0
         && layer.columns % shape[1] == 0) {
-        layer.tile_columns = layer.columns / shape[1];
+        layer.scheme.group_size = shape[1] == 1 ? kGroupPerRow : layer.columns / shape[1];
         return;
     }
     for (const auto& [rows, columns] : config.tiles) {
-        if (layer.kind == CompressedKind::Fp8
+        if (is_fp8
             && shape == Shape{divide_up(layer.rows, rows), divide_up(layer.columns, columns)}) {
-            layer.tile_rows = std::min(rows, layer.rows);
-            layer.tile_columns = std::min(columns, layer.columns);
+            layer.scheme.group_rows = rows;
+            layer.scheme.group_size = columns;
             return;
         }
     }
@@ -134,7 +147,30 @@ void require_groups(CompressedLayer& layer, const TensorEntry& scale, int64_t wi
     if (layer.columns % width != 0) {
         misfit(scale, concat("multiples of ", width, " columns"));
     }
-    layer.tile_columns = width;
+    layer.scheme.group_size = width;
+}
+
+void measure(CompressedLayer& layer, const TensorSource& stored, const CompressedConfig& config,
+    const TensorEntry& codes, const TensorEntry& scale)
+{
+    require_matrix(codes);
+    layer.rows = codes.shape[0];
+    layer.columns = codes.shape[1];
+    DataType& type = layer.scheme.data_type;
+    if (type == DataType::Int && layer.is_packed) {
+        measure_packed(layer, stored, config, codes);
+    } else if (layer.is_packed) {
+        layer.columns *= 2;
+    } else if (type == DataType::MxFp
+        && scale.shape != Shape{layer.rows, divide_up(layer.columns, kMxGroup)}) {
+        type = DataType::Fp8; // tiles with powers of two for scales
+    }
+    if (type == DataType::Int || type == DataType::Fp8) {
+        measure_tiles(layer, config, scale);
+    } else {
+        const bool is_mx = type == DataType::MxFp || type == DataType::MxInt;
+        require_groups(layer, scale, is_mx ? kMxGroup : kNvGroup);
+    }
 }
 
 void check_zeros(CompressedLayer& layer, const TensorSource& stored, const TensorEntry& scale)
@@ -144,70 +180,65 @@ void check_zeros(CompressedLayer& layer, const TensorSource& stored, const Tenso
         return;
     }
     layer.has_zeros = true;
-    if (layer.kind == CompressedKind::PackedInt) {
-        const int64_t groups = layer.columns / layer.tile_columns;
-        require(*zeros, "I32", {divide_up(layer.rows * layer.bits, kWordBits), groups});
-    } else if (layer.kind == CompressedKind::Int) {
-        require(*zeros, "I8", scale.shape);
-    } else {
+    layer.scheme.sym = false;
+    if (layer.scheme.data_type != DataType::Int) {
         misfit(*zeros, "no zero points beside floating point codes");
     }
+    if (layer.is_packed) {
+        const int64_t groups = quant::group_count(layer.scheme, layer.columns);
+        require(*zeros, "I32", {divide_up(layer.rows * layer.scheme.bits, kWordBits), groups});
+    } else {
+        require(*zeros, "I8", scale.shape);
+    }
+}
+
+/// The layer whose codes `entry` holds; empty for other tensors.
+std::string coded_layer(
+    const TensorSource& stored, const CompressedConfig& config, const TensorEntry& entry)
+{
+    if (std::string layer = layer_of(entry.name, kPacked); !layer.empty()) {
+        return layer;
+    }
+    std::string layer = layer_of(entry.name, kWeight);
+    const bool is_coded = !layer.empty() && stored.find(layer + std::string(kPacked)) == nullptr
+        && (find_scale(stored, config, layer) != nullptr || entry.dtype == "F8_E4M3"
+            || entry.dtype == "F8_E5M2" || entry.dtype == "I8");
+    return is_coded ? layer : std::string();
 }
 
 } // namespace
 
-std::string CompressedLayer::word() const
+std::unique_ptr<const StoredLayer> find_compressed_layer(
+    const TensorSource& stored, const CompressedConfig& config, const TensorEntry& entry)
 {
-    switch (kind) {
-    case CompressedKind::Fp8:
-        return "FP8";
-    case CompressedKind::MxFp8:
-        return "MXFP8";
-    case CompressedKind::MxFp4:
-        return "MXFP4";
-    case CompressedKind::NvFp4:
-        return "NVFP4";
-    default:
-        return concat("INT", bits);
+    auto layer = std::make_unique<CompressedLayer>();
+    layer->name = coded_layer(stored, config, entry);
+    if (layer->name.empty()) {
+        return nullptr;
     }
-}
-
-CompressedLayer find_compressed_layer(
-    const TensorSource& stored, const CompressedConfig& config, const std::string& name)
-{
-    CompressedLayer layer;
-    layer.name = name;
-    const bool is_packed = stored.find(name + ".weight_packed") != nullptr;
-    const TensorEntry& codes = part(stored, name + (is_packed ? ".weight_packed" : ".weight"));
-    const TensorEntry& scale = part(stored, name + ".weight_scale");
-    layer.kind = kind_of(codes, scale, is_packed);
-    if (codes.shape.size() != 2 || codes.shape[0] < 1 || codes.shape[1] < 1) {
-        misfit(codes, "two dimensions");
+    if (const TensorEntry* order = stored.find(layer->name + ".weight_g_idx")) {
+        fail(ErrorCode::UnsupportedFormat,
+            "layers with a column order (weight_g_idx) are not supported",
+            {{"tensor", order->name}});
     }
-    layer.rows = codes.shape[0];
-    layer.columns = codes.shape[1];
-    switch (layer.kind) {
-    case CompressedKind::PackedInt:
-        measure_packed(layer, stored, config, codes);
-        [[fallthrough]];
-    case CompressedKind::Int:
-    case CompressedKind::Fp8:
-        measure_tiles(layer, config, scale);
-        break;
-    case CompressedKind::MxFp8:
-        require_groups(layer, scale, kMxGroup);
-        break;
-    case CompressedKind::MxFp4:
-    case CompressedKind::NvFp4:
-        layer.columns *= 2;
-        layer.bits = 4;
-        require_groups(layer, scale, layer.kind == CompressedKind::MxFp4 ? kMxGroup : kNvGroup);
-        break;
+    const TensorEntry* found = find_scale(stored, config, layer->name);
+    const TensorEntry& scale = found != nullptr
+        ? *found
+        : part(stored, layer->name + std::string(config.scale_endings.front()));
+    layer->is_packed = entry.name.ends_with(kPacked);
+    layer->scale = scale.name;
+    layer->parts = {entry.name, scale.name};
+    for (const std::string_view ending : kSideEndings) {
+        if (const TensorEntry* side = stored.find(layer->name + std::string(ending))) {
+            layer->parts.push_back(side->name);
+        }
     }
-    if (layer.kind == CompressedKind::NvFp4) {
-        require(part(stored, name + ".weight_global_scale"), "F32", {1});
+    settle_kind(*layer, config, entry, scale);
+    measure(*layer, stored, config, entry, scale);
+    if (layer->scheme.data_type == DataType::NvFp) {
+        require(part(stored, layer->name + ".weight_global_scale"), "F32", {1});
     }
-    check_zeros(layer, stored, scale);
+    check_zeros(*layer, stored, scale);
     return layer;
 }
 

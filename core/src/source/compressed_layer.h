@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One quantized layer of a compressed-tensors checkpoint: recognized by its tensors, and decoded.
-// Layouts: source/compressed_tensors_source.h.
+// Layers whose kind follows from the types and shapes of their tensors: those of
+// compressed-tensors, and FP8, MX and NV layers of other methods, which are stored alike. Layouts:
+// source/compressed_tensors_source.h, source/fp8_source.h.
 #pragma once
 
 #include "base/json_io.h"
-#include "tensor/tensor_source.h"
+#include "source/decoded_source.h"
 
 #include <cstdint>
+#include <memory>
 #include <set>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,42 +20,21 @@ namespace bitsmith::source {
 struct CompressedConfig
 {
     std::set<int64_t> packed_bits; ///< of packed integers
-    /// Rows and columns of FP8 tiles; 128 x 128 stands last when the configuration names none.
-    std::vector<std::pair<int64_t, int64_t>> tiles;
+    /// Rows and columns of FP8 tiles; the first that fits is taken.
+    std::vector<std::pair<int64_t, int64_t>> tiles = {{128, 128}};
+    /// What U8 codes under U8 scales are: MxFp or MxInt in groups of 32, NvFpE5m3 in groups of 16.
+    DataType byte_pairs = DataType::MxFp;
+    /// What the scales beside P.weight may be called.
+    std::vector<std::string_view> scale_endings = {".weight_scale"};
 };
 
-/// Throws UnsupportedFormat for what cannot be read, FileCorrupt for values of a wrong kind.
+/// Description of compressed-tensors. Throws UnsupportedFormat for what cannot be read, FileCorrupt
+/// for values of a wrong kind.
 CompressedConfig read_compressed_config(const Json& quantization_config);
 
-enum class CompressedKind
-{
-    PackedInt,
-    Int,
-    Fp8,
-    MxFp8,
-    MxFp4,
-    NvFp4,
-};
-
-struct CompressedLayer
-{
-    std::string name; ///< P
-    CompressedKind kind = CompressedKind::Int;
-    int64_t bits = 8;
-    int64_t rows = 0, columns = 0; ///< of the weight
-    int64_t tile_rows = 1, tile_columns = 0; ///< that share a scale
-    bool has_zeros = false;
-
-    /// "INT4", "FP8", "MXFP4" ...
-    std::string word() const;
-};
-
-/// Checks the tensors of layer `name` against each other. Throws as open_compressed_tensors does.
-CompressedLayer find_compressed_layer(
-    const tensor::TensorSource& stored, const CompressedConfig& config, const std::string& name);
-
-/// fp32 [rows, columns] = (code - zero) * scale.
-at::Tensor decode_compressed_layer(
-    const tensor::TensorSource& stored, const CompressedLayer& layer);
+/// Checks the tensors of the layer whose codes `entry` holds against each other; null for other
+/// tensors. Throws as open_compressed_tensors does.
+std::unique_ptr<const StoredLayer> find_compressed_layer(const tensor::TensorSource& stored,
+    const CompressedConfig& config, const tensor::TensorEntry& entry);
 
 } // namespace bitsmith::source

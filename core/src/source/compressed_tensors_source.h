@@ -17,7 +17,7 @@
 #pragma once
 
 #include "base/json_io.h"
-#include "tensor/tensor_source.h"
+#include "source/decoded_source.h"
 
 #include <memory>
 
@@ -26,9 +26,9 @@ namespace bitsmith::source {
 /// `stored` are the tensors of the files, `quantization_config` the object of config.json. What a
 /// layer is follows from its tensors; the configuration only says which widths and tiles occur, the
 /// first that fits is taken. Loads P.weight_shape of every packed layer, otherwise headers only.
-/// Throws UnsupportedFormat for another method, packing or width, FileCorrupt for tensors that do not
-/// fit each other, MissingTensor for an incomplete layer. Unpacks one layer per load.
-std::shared_ptr<const tensor::TensorSource> open_compressed_tensors(
+/// Throws UnsupportedFormat for another method, packing or width, FileCorrupt for tensors that do
+/// not fit each other, MissingTensor for an incomplete layer.
+std::shared_ptr<const DecodedSource> open_compressed_tensors(
     const Json& quantization_config, std::shared_ptr<const tensor::TensorSource> stored);
 
 } // namespace bitsmith::source

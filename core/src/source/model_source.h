@@ -6,6 +6,7 @@
 #include "base/json_io.h"
 #include "hf/text_side.h"
 #include "model/decoder_spec.h"
+#include "source/coded_layers.h"
 #include "source/side_file.h"
 #include "tensor/tensor_source.h"
 
@@ -29,6 +30,7 @@ struct ModelSource
     std::string family;
     std::shared_ptr<const tensor::TensorSource>
         tensors; ///< Hugging Face names; quantized weights decoded as "P.weight"
+    std::shared_ptr<const CodedLayers> coded; ///< codes of quantized layers; null: there are none
     std::vector<SideFile> side_files;
     ModelInfo info;
 

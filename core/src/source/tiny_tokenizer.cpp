@@ -82,7 +82,7 @@ Json tiny_tokenizer(int64_t vocabulary)
     const Json text_a = template_piece("Sequence", "A", 0);
     const Json text_b = template_piece("Sequence", "B", 1);
     const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false},
-        {"trim_offsets", true}, {"use_regex", false}};
+        {"trim_offsets", true}, {"use_regex", true}};
     return {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr},
         {"added_tokens", added}, {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
         {"post_processor",

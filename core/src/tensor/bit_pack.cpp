@@ -13,6 +13,9 @@ namespace bitsmith::tensor {
 namespace {
 
 constexpr int64_t kWordBits = 32;
+constexpr int64_t kAwqBits = 4, kAwqRun = kWordBits / kAwqBits;
+/// Which of eight outputs the bits from 4·i hold, and where each output is found.
+constexpr int64_t kAwqOrder[] = {0, 2, 4, 6, 1, 3, 5, 7}, kAwqPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};
 
 void check_width(int64_t bits)
 {
@@ -89,6 +92,14 @@ void unpack_row_of_3(const uint32_t* words, uint8_t* values, int64_t n_words)
             v[k] = static_cast<uint8_t>((high >> (3 * k - 64)) & 7U);
         }
     }
+}
+
+/// Values [rows, columns] with every run of eight columns in another order.
+at::Tensor reordered(const at::Tensor& values, at::IntArrayRef order)
+{
+    return values.view({values.size(0), -1, kAwqRun})
+        .index_select(2, at::tensor(order, at::kLong))
+        .view(values.sizes());
 }
 
 } // namespace
@@ -192,6 +203,22 @@ at::Tensor unpack_gptq_zeros(const at::Tensor& words, int64_t bits, ZeroOffset o
         fail(ErrorCode::FileCorrupt, "stored zero point of 255 exceeds the range of 8 bits");
     }
     return zeros.add(1);
+}
+
+at::Tensor pack_awq(const at::Tensor& values)
+{
+    const at::Tensor columns = checked(values, at::kByte, "values").t().contiguous();
+    if (columns.size(1) % kAwqRun != 0) {
+        fail(ErrorCode::ShapeMismatch, "outputs do not fill whole 32-bit words",
+            {{"found", std::to_string(columns.size(1))},
+                {"allowed", concat("multiples of ", kAwqRun)}});
+    }
+    return pack_bits(reordered(columns, kAwqOrder), kAwqBits);
+}
+
+at::Tensor unpack_awq(const at::Tensor& words)
+{
+    return reordered(unpack_bits(words, kAwqBits), kAwqPlace).t().contiguous();
 }
 
 } // namespace bitsmith::tensor

@@ -4,7 +4,8 @@
 // All orders here are little-endian bit streams: value i of a row occupies the bits
 // [bits·i, bits·(i+1)) of the row, bit 0 being the lowest bit of word 0. For 2, 4 and 8 bits that is
 // "32/bits values per word, first value lowest"; for 3 bits values 10 and 21 of every 32 straddle
-// two words. Source: formats.md 2.3, golden vectors in appendix C.
+// two words. AWQ interleaves the eight values of a word besides. Source: formats.md 2.3, 4, golden
+// vectors in appendix C.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -44,5 +45,13 @@ at::Tensor pack_gptq_zeros(const at::Tensor& zeros, int64_t bits, ZeroOffset off
 /// Inverse -> uint8 [out, groups]; MinusOne values become stored + 1, which may be 2^bits. Throws
 /// FileCorrupt where that does not fit a byte.
 at::Tensor unpack_gptq_zeros(const at::Tensor& words, int64_t bits, ZeroOffset offset);
+
+/// AWQ order (gemm) of 4-bit weights and zero points, packed along the output and interleaved: values
+/// uint8 [out, n] -> int32 [n, out / 8], where the four bits from 4·i of word c are those of output
+/// 8·c + [0, 2, 4, 6, 1, 3, 5, 7][i]. Throws ShapeMismatch unless `out` is a multiple of 8, InvalidSpec
+/// for a value above 15.
+at::Tensor pack_awq(const at::Tensor& values);
+/// Inverse: words int32 [n, out / 8] -> uint8 [out, n].
+at::Tensor unpack_awq(const at::Tensor& words);
 
 } // namespace bitsmith::tensor

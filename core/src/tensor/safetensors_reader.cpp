@@ -154,14 +154,17 @@ bool has_control_characters(std::string_view text)
 
 int64_t bytes_of(const TensorEntry& entry, c10::ScalarType type, const Place& place)
 {
+    // Strides of an empty tensor are products of its other sides.
     auto total = static_cast<int64_t>(c10::elementSize(type));
+    bool is_empty = false;
     for (const int64_t size : entry.shape) {
-        if (__builtin_mul_overflow(total, size, &total)) {
+        is_empty = is_empty || size == 0;
+        if (__builtin_mul_overflow(total, std::max<int64_t>(size, 1), &total)) {
             refuse(place, "shape times element size overflows",
                 {{"shape", shape_text(entry.shape)}, {"dtype", entry.dtype}});
         }
     }
-    return total;
+    return is_empty ? 0 : total;
 }
 
 struct Parsed

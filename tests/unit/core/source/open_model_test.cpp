@@ -272,7 +272,7 @@ void OpenModelTest::refusesOtherQuantizationMethods_data()
     QTest::addColumn<QString>("word");
     QTest::newRow("bitsandbytes") << QByteArray(R"({"quant_method":"bitsandbytes"})")
                                   << "bitsandbytes";
-    QTest::newRow("fp8") << QByteArray(R"({"quant_method":"fp8"})") << "fp8";
+    QTest::newRow("hqq") << QByteArray(R"({"quant_method":"hqq"})") << "hqq";
     QTest::newRow("without a name") << QByteArray(R"({"bits":4})") << "unnamed";
     QTest::newRow("not an object") << QByteArray("4") << "unnamed";
 }
@@ -424,16 +424,16 @@ void OpenModelTest::findsQuantizationDescribedElsewhere()
 {
     const TinyCheckpoint older, nested, beside;
     older.edit_config([](Json& config) {
-        config["compression_config"] = {{"quant_method", "awq"}};
+        config["compression_config"] = {{"quant_method", "eetq"}};
     });
     EXPECT_ERROR(
-        UnsupportedModel, EXPECT_WORDS({"already quantized", "awq"}), inspect_model(older.path()));
+        UnsupportedModel, EXPECT_WORDS({"already quantized", "eetq"}), inspect_model(older.path()));
     nested.edit_config([](Json& config) {
         Json text = config;
-        text["quantization_config"] = {{"quant_method", "gptq"}};
+        text["quantization_config"] = {{"quant_method", "aqlm"}};
         config = {{"model_type", "llava"}, {"text_config", std::move(text)}};
     });
-    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "gptq"}),
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "aqlm"}),
         inspect_model(nested.path()));
     beside.temp.write("hf_quant_config.json", "{}");
     EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"already quantized", "modelopt"}),

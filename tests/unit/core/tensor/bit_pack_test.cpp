@@ -26,6 +26,9 @@ private Q_SLOTS:
     void refusesRowsThatDoNotFillWords();
     void refusesOtherWidths();
     void refusesZeroPointZeroStoredMinusOne();
+    void interleavesOutputsForAwq();
+    void unpacksWhatItPackedForAwq();
+    void refusesOutputsThatDoNotFillAwqWords();
 };
 
 namespace {
@@ -162,6 +165,33 @@ void BitPackTest::refusesZeroPointZeroStoredMinusOne()
     EXPECT_ERROR(UnsupportedScheme, EXPECT_WORDS({"zero point"}),
         pack_gptq_zeros(zeros, 4, ZeroOffset::MinusOne));
     QCOMPARE(words_of(pack_gptq_zeros(zeros, 4, ZeroOffset::Plain)), std::vector<int64_t>(4, 0));
+}
+
+// formats.md 4 and appendix C.
+void BitPackTest::interleavesOutputsForAwq()
+{
+    // Input 0 holds 0..7 for the outputs, input 1 their zero points.
+    const at::Tensor values = at::stack({at::arange(8), at::full({8}, 8)}, 1).to(at::kByte);
+    const at::Tensor words = pack_awq(values);
+    QCOMPARE(words.sizes(), at::IntArrayRef({2, 1}));
+    QCOMPARE(words_of(words), (std::vector<int64_t>{0x75316420, 0x88888888}));
+}
+
+void BitPackTest::unpacksWhatItPackedForAwq()
+{
+    at::manual_seed(1);
+    const at::Tensor values = at::randint(0, 16, {40, 7}, at::kByte);
+    const at::Tensor words = pack_awq(values);
+    QCOMPARE(words.sizes(), at::IntArrayRef({7, 5}));
+    QVERIFY(at::equal(unpack_awq(words), values));
+}
+
+void BitPackTest::refusesOutputsThatDoNotFillAwqWords()
+{
+    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"12", "multiples of 8"}),
+        pack_awq(at::zeros({12, 4}, at::kByte)));
+    EXPECT_ERROR(
+        InvalidSpec, EXPECT_WORDS({"16", "0 to 15"}), pack_awq(at::full({8, 1}, 16, at::kByte)));
 }
 
 BITSMITH_TEST(BitPackTest)
