@@ -15,6 +15,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <deque>
 
 namespace bitsmith::test {
@@ -46,8 +47,25 @@ public:
     quant::TunedValues tuned;
 };
 
-/// Codes after the last step for every planned layer, in execution order. Mean squared error over
-/// all positions, lr = 1 / iters for all variables.
+/// Mean squared error without the largest `outliers` of the elements of each sample, at least one
+/// when that is not 0; by sorting all of them.
+inline at::Tensor reference_loss(
+    const at::Tensor& output, const at::Tensor& target, double outliers)
+{
+    if (outliers == 0) {
+        return at::mse_loss(output, target);
+    }
+    const at::Tensor squares = (output - target).square().flatten(1);
+    const int64_t count = squares.size(1);
+    const int64_t left_out =
+        std::max<int64_t>(1, static_cast<int64_t>(outliers * static_cast<double>(count)));
+    const at::Tensor sorted = std::get<0>(squares.detach().sort(1));
+    const at::Tensor bound = sorted.narrow(1, count - 1 - left_out, 1);
+    return (squares * (squares.detach() <= bound)).mean();
+}
+
+/// Codes after the last step for every planned layer, in execution order. The recipe's outliers are
+/// left out, other positions count alike; lr = 1 / iters for all variables.
 inline std::vector<quant::QuantizedWeight> reference_tune(RunContext& context,
     model::DecoderBlock& block, const model::BlockShared& shared, const at::Tensor& inputs,
     const Plan& plan, const Recipe& recipe)
@@ -71,7 +89,8 @@ inline std::vector<quant::QuantizedWeight> reference_tune(RunContext& context,
     for (int64_t i = 0; i < recipe.iters; ++i) {
         const at::Tensor samples = at::tensor(sampler.next(), at::kLong);
         const at::Tensor output = block.forward(inputs.index_select(0, samples), shared);
-        at::mse_loss(output, targets.index_select(0, samples)).backward();
+        reference_loss(output, targets.index_select(0, samples), recipe.outlier_fraction)
+            .backward();
         const double lr = (1.0 - static_cast<double>(i) / static_cast<double>(recipe.iters))
             / static_cast<double>(recipe.iters);
         const at::NoGradGuard no_grad;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bitsmith/model_info.h>
+#include <bitsmith/plan.h>
 #include <bitsmith/recipe.h>
 #include <bitsmith/scheme.h>
 
@@ -26,6 +27,10 @@ struct FormatInfo
     std::string title;
     std::string accepts; ///< schemes in words
     std::string layout; ///< files in words
+    std::vector<std::string> runtimes = {}; ///< programs that load it: "llama.cpp", "vLLM"
+    /// Shell command that serves an export: {path} stands for it, {file} for the GGUF file in it.
+    /// Empty: none is known.
+    std::string serve = {};
 };
 
 struct FamilyInfo
@@ -60,5 +65,9 @@ const std::vector<NamedItem>& dataset_catalog();
 std::string format_refusal(const std::string& format, const Scheme& scheme);
 /// Does `format` hold models of this family? The same.
 std::string format_model_refusal(const std::string& format, const ModelInfo& model);
+/// Does `format` tell runtimes to keep keys and values in these numbers? The same.
+std::string format_cache_refusal(const std::string& format, CacheType type);
+/// Does `format` describe the schemes of a plan beside each other? The same.
+std::string format_plan_refusal(const std::string& format, const Plan& plan);
 
 } // namespace bitsmith

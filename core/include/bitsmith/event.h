@@ -175,6 +175,7 @@ struct LayerFinished
     double sqnr_db = 0; ///< 10 log10(ΣW² / Σ(W - Ŵ)²)
     std::optional<double> out_mse; ///< of the layer's output on calibration inputs
     std::optional<double> out_sqnr_db;
+    std::string deviation; ///< how tuning differed from what was asked; empty: in nothing
 };
 BITSMITH_EVENT_FIELDS(LayerFinished)
 {
@@ -187,6 +188,7 @@ BITSMITH_EVENT_FIELDS(LayerFinished)
     v("sqnr_db", e.sqnr_db, any_value(), "");
     v("out_mse", e.out_mse, any_value(), "");
     v("out_sqnr_db", e.out_sqnr_db, any_value(), "");
+    v("deviation", e.deviation, any_value(), "");
 }
 
 /// Result of one block. Losses are mean squared errors of the block's output on the samples of the

@@ -36,6 +36,31 @@ Outcome run(const JobSpec& spec, bool resume, Observer& observer, RunControl con
 ExportReport export_run(const std::filesystem::path& run, const std::string& format,
     const std::filesystem::path& output, Observer& observer, RunControl control);
 
+struct ConvertOptions
+{
+    std::string model;
+    /// Of the catalogue; bf16, f16 and f32 mean a plain folder (fake) of that type.
+    std::string format;
+    /// Element type of the decoded weights: bf16, f16, f32. Empty: the codes of a quantized model
+    /// are taken over, and the weights of any other keep their type.
+    std::string type;
+    std::filesystem::path output; ///< a folder that does not exist yet
+};
+struct ConvertReport
+{
+    std::string model; ///< as the user named it
+    std::string format; ///< of the catalogue
+    std::string path;
+    int64_t bytes = 0; ///< of all files
+    int64_t layers = 0; ///< whose codes were taken over; 0: all weights are plain
+};
+/// Writes a model in another format; nothing is tuned, and there is no run. Throws UnsupportedScheme
+/// when the format does not hold the codes of every quantized layer exactly, and InvalidSpec when
+/// the format holds quantized layers only and the model has none.
+ConvertReport convert_model(const ConvertOptions& options, Observer& observer, RunControl control);
+/// {"model", "format", "path", "bytes", "layers"}
+std::string document(const ConvertReport& report);
+
 /// What `eval` measures.
 struct EvalOptions
 {
@@ -89,5 +114,35 @@ void write_tiny_model(const std::filesystem::path& folder);
 /// The demonstration job: the demo model when the set-up has fetched it, else the tiny model; sized
 /// for a few minutes on two cores.
 JobSpec demo_job();
+
+struct ImatrixOptions
+{
+    std::string model;
+    std::string dataset = "self"; ///< see CalibrationSection
+    std::filesystem::path output; ///< a file that does not exist yet
+    int64_t nsamples = 128; ///< windows
+    int64_t seqlen = 512; ///< tokens per window
+    int64_t batch_size = 8; ///< windows that pass through a block together
+    std::string device = "auto";
+    int64_t threads = 0;
+};
+struct ImatrixReport
+{
+    std::string model; ///< as the user named it
+    std::string path;
+    int64_t bytes = 0;
+    int64_t layers = 0; ///< measured
+    int64_t unreached = 0; ///< experts that no token was sent to
+    int64_t windows = 0;
+    int64_t tokens = 0; ///< that count
+};
+/// Writes an importance matrix of llama.cpp (GGUF): the squared inputs of every quantizable layer of
+/// the blocks, summed over the tokens of the windows; padding does not count, except in experts,
+/// which count what they are sent. Throws InvalidSpec when the output exists, UnsupportedModel for
+/// families that GGUF has no names for, NumericFailure naming the layer.
+ImatrixReport write_importance(
+    const ImatrixOptions& options, Observer& observer, RunControl control);
+/// {"model", "path", "bytes", "layers", "unreached", "windows", "tokens"}
+std::string document(const ImatrixReport& report);
 
 } // namespace bitsmith

@@ -79,10 +79,12 @@ struct EnumNames<CalibrationPrefix>
 struct CalibrationSection
 {
     std::string dataset =
-        "self"; ///< "self", a path (.txt, .json, .jsonl, .safetensors with input_ids), comma list
+        "self"; ///< "self", a path (.txt, .json, .jsonl, .safetensors with input_ids), or several of
+    ///< them with options, "a.txt,b.jsonl:num=32,self" (calib/dataset_entry.h)
     Packing packing = Packing::Packed;
     CalibrationPrefix prefix = CalibrationPrefix::Auto;
     double holdout = 0.125; ///< share of the windows kept out of tuning to judge it
+    std::string imatrix; ///< importance matrix of llama.cpp; empty: importance is measured
 
     bool operator==(const CalibrationSection&) const = default;
 };
@@ -92,18 +94,22 @@ requires std::same_as<std::remove_const_t<Self>, CalibrationSection>
 void visit_fields(Visitor& v, Self& s)
 {
     v("dataset", s.dataset, any_value(),
-        "calibration text: self (the model writes it), or files (.txt .json .jsonl, or "
-        ".safetensors with input_ids)");
+        "calibration text: self (the model writes it), files (.txt .json .jsonl, or .safetensors "
+        "with input_ids), or a mixture such as a.txt,b.jsonl:num=32,self");
     v("packing", s.packing, any_value(), "join documents and cut full windows, or drop short ones");
     v("prefix", s.prefix, any_value(), "begin every window as the runtime does (BOS), or not");
     v("holdout", s.holdout, range(0, 0.5), "share of the samples kept out of tuning to judge it");
+    v("imatrix", s.imatrix, any_value(),
+        "importance matrix (.dat, .imatrix, .gguf) that weighs the search of ranges in place of "
+        "the calibration inputs");
 }
 
 struct ExportSection
 {
     std::vector<std::string> formats = {"auto_round"};
     std::string output; ///< folder; empty: beside the run
-    double max_shard_gb = 5;
+    double max_shard_gb = 5; ///< of safetensors
+    double max_gguf_gb = 50; ///< what the Hub takes; runtimes other than llama.cpp want one file
 
     bool operator==(const ExportSection&) const = default;
 };
@@ -114,7 +120,9 @@ void visit_fields(Visitor& v, Self& s)
 {
     v("formats", s.formats, any_value(), "output formats, see 'list formats'");
     v("output", s.output, any_value(), "output folder");
-    v("max_shard_gb", s.max_shard_gb, range(0.001, 1000, "GB"), "largest shard");
+    v("max_shard_gb", s.max_shard_gb, range(0.001, 1000, "GB"), "largest shard of safetensors");
+    v("max_gguf_gb", s.max_gguf_gb, range(0.001, 10000, "GB"),
+        "largest GGUF file; a larger model becomes several");
 }
 
 struct EvaluationSection

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bitsmith/fields.h>
+#include <bitsmith/scheme.h>
 
 #include <optional>
 #include <string>
@@ -78,8 +79,11 @@ struct Recipe
     bool enable_quanted_input = true;
     Start start = Start::Search;
     Objective objective = Objective::InverseNorm;
+    /// Share of the largest errors of a sample that a block's loss leaves out; 0: none.
+    double outlier_fraction = 0;
     Selection selection = Selection::Holdout;
     TouchUpMode touch_up = TouchUpMode::Auto;
+    CacheType static_kv_dtype = CacheType::None; ///< numbers of the key/value cache
     int64_t dynamic_max_gap = -1; ///< steps without gain before a block stops early; -1 never
 
     /// Samples in auto-round's order, and its derivative at the ends of the range (--reference-mode).
@@ -110,10 +114,14 @@ void visit_fields(Visitor& v, Self& r)
         "where tuning starts: range of each group, searched range, or compensated rounding");
     v("objective", r.objective, any_value(),
         "loss of a block: plain mean square, or positions weighted by 1 / |output|^2");
+    v("outlier_fraction", r.outlier_fraction, range(0, 0.5),
+        "share of the largest errors that the loss of a block leaves out; 0: none");
     v("selection", r.selection, any_value(),
         "state to keep: last step, best on held-out samples, or best mini-batch");
     v("touch_up", r.touch_up, any_value(),
         "tune all scales and norms together at the end; auto: for 4 bits and fewer");
+    v("static_kv_dtype", r.static_kv_dtype, any_value(),
+        "calibrate scales for a runtime that keeps keys and values in these numbers");
     v("dynamic_max_gap", r.dynamic_max_gap, range(-1, 100000, "steps"),
         "stop a block after this many steps without gain; -1: never");
     v("mimic_reference", r.mimic_reference, any_value(),
@@ -127,5 +135,13 @@ Recipe named_recipe(std::string_view name);
 /// where the algorithm needs any: steps and start change, and steps come back from the default recipe
 /// where there were none. Throws InvalidSpec for another name.
 void apply_algorithm(Recipe& recipe, std::string_view name);
+
+struct Scheme;
+
+/// Gives `recipe` the options that auto-round's algorithm extension (SignRoundV2, enable_alg_ext)
+/// stands for when the model is quantized to `scheme`: searched ranges; no tuning of the ranges of
+/// super-blocks; for fewer than 4 bits, or activations of at most 4, a loss without the largest
+/// thousandth of the errors. Changes nothing for other schemes, as there. Source: algorithm.md 7.
+void apply_algorithm_extension(Recipe& recipe, const Scheme& scheme);
 
 } // namespace bitsmith

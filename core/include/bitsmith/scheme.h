@@ -23,12 +23,25 @@ enum class DataType
     NvFp, ///< E2M1 codes, E4M3 scale per group, one fp32 scale per tensor
     NvFpE5m3, ///< E2M1 codes, UE5M3 scale per group, none per tensor
     Fp8, ///< E4M3 codes, fp32 scale per row, tensor, group or tile
+    Fp8E5m2, ///< E5M2 codes, the same scales
 };
 template <>
 struct EnumNames<DataType>
 {
-    static constexpr std::array<std::string_view, 10> names = {"float", "int", "int_float_zero",
-        "int_double", "mx_fp", "mx_fp_rceil", "mx_int", "nv_fp", "nv_fp_e5m3", "fp8"};
+    static constexpr std::array<std::string_view, 11> names = {"float", "int", "int_float_zero",
+        "int_double", "mx_fp", "mx_fp_rceil", "mx_int", "nv_fp", "nv_fp_e5m3", "fp8", "fp8_e5m2"};
+};
+
+/// Numbers in which a runtime keeps keys and values.
+enum class CacheType
+{
+    None, ///< those of the model
+    Fp8, ///< E4M3, one calibrated scale for the keys of a block and one for its values
+};
+template <>
+struct EnumNames<CacheType>
+{
+    static constexpr std::array<std::string_view, 2> names = {"none", "fp8"};
 };
 
 /// group_size values with a meaning of their own.
@@ -55,6 +68,8 @@ struct Scheme
     /// GGUF tensor type when the scheme is one ("q4_0"); empty otherwise. It decides bytes, not
     /// arithmetic.
     std::string gguf_type;
+    /// Preset whose layers get different bits ("w4a16_mixed"); the layers of a plan have none.
+    std::string mix;
 
     bool is_quantized() const { return bits < 16; }
     bool quantizes_activations() const { return act_bits < 16; }
@@ -86,6 +101,7 @@ void visit_fields(Visitor& v, Self& s)
     v("super_bits", s.super_bits, range(0, 16, "bits"), "bits of the quantized scales of K types");
     v("super_group_size", s.super_group_size, range(0, 256, "groups"), "groups per super-block");
     v("gguf_type", s.gguf_type, any_value(), "GGUF tensor type, empty for other formats");
+    v("mix", s.mix, any_value(), "preset that gives layers different bits, empty for others");
 }
 
 /// A scheme that keeps the layer as it is.

@@ -23,6 +23,8 @@ struct CalibrationSet
     at::Tensor
         mask; ///< bool [samples, seqlen]: positions that count in the loss (algorithm.md 1.11)
     int64_t holdout = 0;
+    at::Tensor source; ///< int64 [samples]: which of `sources` a row is from
+    std::vector<std::string> sources; ///< as the dataset names them
     std::string origin; ///< for people: "self, 64 answers" or file names
     int64_t asked = 0;
     std::vector<std::string> warnings;
@@ -32,9 +34,10 @@ struct CalibrationSet
 using Sampler = std::function<std::vector<std::vector<int32_t>>(
     const std::vector<std::vector<int32_t>>& prompts, int64_t max_tokens)>;
 
-/// Text sources -> tokens -> windows -> held-out split. Dataset "self" lets the model answer bundled prompts
-/// through `sampler`. Throws InvalidSpec with the counts of every filter stage when nothing usable is left, and
-/// what the text readers throw.
+/// Sources (dataset_entry.h) -> tokens -> windows -> held-out split, each source with its share of
+/// both parts and evenly mixed (mixture.h). Dataset "self" lets the model answer bundled prompts
+/// through `sampler`. Throws InvalidSpec with the counts of every filter stage when nothing usable
+/// is left, and what the text readers throw.
 CalibrationSet build_calibration_set(RunContext& context, const JobSpec& spec,
     const source::ModelSource& model, const Sampler& sampler);
 

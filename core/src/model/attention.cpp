@@ -27,13 +27,17 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t n_heads)
 
 } // namespace
 
-at::Tensor Attention::forward(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
+at::Tensor Attention::forward(
+    const at::Tensor& x, const BlockShared& shared, KvCache* cache, CacheTransform* transform) const
 {
     Heads heads = project(x);
     const RotaryTable& table = shared.impl().rotary(spec.rotary, spec.head_dim);
     if (table.defined()) {
         heads.q = apply_rotary(heads.q, table);
         heads.k = apply_rotary(heads.k, table);
+    }
+    if (transform) {
+        transform->apply(heads.k, heads.v);
     }
     if (cache) {
         cache->append(heads.k, heads.v);

@@ -17,8 +17,10 @@ public:
     Norm q_norm, k_norm; ///< per head, before the rotary embedding (Q1)
     at::Tensor sinks; ///< [heads]: one more logit per row, dropped after the softmax
 
-    /// x [batch, tokens, hidden] -> same shape. Appends to `cache` when one is given.
-    at::Tensor forward(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const;
+    /// x [batch, tokens, hidden] -> same shape. Appends to `cache` when one is given; `transform`:
+    /// see CacheTransform, or null.
+    at::Tensor forward(const at::Tensor& x, const BlockShared& shared, KvCache* cache,
+        CacheTransform* transform) const;
 
 private:
     struct Heads

@@ -91,6 +91,11 @@ private:
         return mlp && linear == &mlp->down ? AddedTo::AfterAttention : AddedTo::Nothing;
     }
 
+    at::Tensor attend(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
+    {
+        return attention.forward(x, shared, cache, cache_transform.get());
+    }
+
     at::Tensor feed_forward(const at::Tensor& x) const
     {
         return mlp ? mlp->forward(x) : moe->forward(x);
@@ -98,19 +103,19 @@ private:
 
     at::Tensor pre(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
     {
-        const at::Tensor y = x + attention.forward(norm1.forward(x), shared, cache);
+        const at::Tensor y = x + attend(norm1.forward(x), shared, cache);
         return y + feed_forward(norm2.forward(y));
     }
 
     at::Tensor post_branch(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
     {
-        const at::Tensor y = x + norm1.forward(attention.forward(x, shared, cache));
+        const at::Tensor y = x + norm1.forward(attend(x, shared, cache));
         return y + norm2.forward(feed_forward(y));
     }
 
     at::Tensor sandwich(const at::Tensor& x, const BlockShared& shared, KvCache* cache) const
     {
-        const at::Tensor a = attention.forward(norm1.forward(x), shared, cache);
+        const at::Tensor a = attend(norm1.forward(x), shared, cache);
         const at::Tensor y = x + norm1_post.forward(a);
         return y + norm2_post.forward(feed_forward(norm2.forward(y)));
     }

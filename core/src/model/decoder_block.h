@@ -27,6 +27,18 @@ private:
     at::Tensor key_room_, value_room_; ///< keys and values are the front of these
 };
 
+/// What keys and values go through on their way into the cache of a runtime that keeps them in
+/// fewer bits. Attention sees what comes out, with or without a cache.
+class CacheTransform
+{
+public:
+    virtual ~CacheTransform() = default;
+    /// keys [batch, kv_heads, tokens, head_dim] behind norm and rotary embedding, values [batch,
+    /// kv_heads, tokens, value_dim]; each is replaced by a tensor of the same shape and element
+    /// type.
+    virtual void apply(at::Tensor& keys, at::Tensor& values) = 0;
+};
+
 /// What all blocks of a forward share: positions, rotary tables and masks for `tokens` tokens after
 /// `past` ones. Tables are computed on first use per rotary/mask variant and kept.
 class BlockShared
@@ -80,7 +92,8 @@ public:
     DecoderBlock(const DecoderBlock&) = delete;
     DecoderBlock& operator=(const DecoderBlock&) = delete;
     virtual ~DecoderBlock() = default;
-    /// hidden [batch, tokens, hidden] -> same shape. No state between calls except in `cache`.
+    /// hidden [batch, tokens, hidden] -> same shape. No state between calls except in `cache` and
+    /// in cache_transform.
     virtual at::Tensor forward(
         const at::Tensor& hidden, const BlockShared& shared, KvCache* cache = nullptr) const = 0;
     /// Every linear layer in execution order; pointers are valid while the block lives.
@@ -88,6 +101,7 @@ public:
     /// Every norm, in the order of their names in the layout; pointers are valid while the block lives.
     virtual std::vector<BlockNorm> norms() = 0;
     int64_t index = 0;
+    std::shared_ptr<CacheTransform> cache_transform; ///< or null
 };
 
 /// A tensor that a spec expects in the checkpoint.

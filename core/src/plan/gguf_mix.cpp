@@ -35,18 +35,20 @@ enum class When
 
 struct MixRule
 {
-    std::string_view mix; ///< empty: every mix
+    std::string_view preset; ///< empty: every one
     std::optional<C> category; ///< empty: every category
     When when;
     std::string_view type;
 };
 
-/// The first rule that fits decides; without one a layer has the base type of the mix.
+/// The first rule that fits decides; without one a layer has the base type of the preset.
 constexpr MixRule kRules[] = {
     {"q2_k_mixed", C::Output, When::Always, "q8_0"},
+    {"q2_k_mixed", C::TokenEmbd, When::Always, "q8_0"},
     {"q2_k_mixed", {}, When::Expert, "q2_k"},
     {"q2_k_mixed", {}, When::Always, "q4_k"},
 
+    {"q8_0", C::Output, When::Always, "q8_0"},
     {"", C::Output, When::Always, "q6_k"},
     {"", C::AttnV, When::EightExperts, "q8_0"},
     {"", C::AttnK, When::EightExperts, "q8_0"},
@@ -138,9 +140,9 @@ bool holds(When when, const GgufLayer& layer)
     return false;
 }
 
-bool fits(const MixRule& rule, std::string_view mix, const GgufLayer& layer)
+bool fits(const MixRule& rule, std::string_view preset, const GgufLayer& layer)
 {
-    return (rule.mix.empty() || rule.mix == mix)
+    return (rule.preset.empty() || rule.preset == preset)
         && rule.category.value_or(layer.category) == layer.category && holds(rule.when, layer);
 }
 
@@ -204,17 +206,27 @@ std::vector<GgufLayer> gguf_layers(const ModelInfo& model)
     return layers;
 }
 
-std::string_view gguf_layer_type(std::string_view mix, const GgufLayer& layer)
+std::string_view gguf_layer_type(std::string_view preset, const GgufLayer& layer)
 {
-    const GgufPreset* preset = find_gguf_preset(mix);
-    BITSMITH_ASSERT(preset != nullptr && !preset->base.empty());
+    const GgufPreset* found = find_gguf_preset(preset);
+    BITSMITH_ASSERT(found != nullptr && found->scheme.is_quantized());
     const auto rule = std::find_if(std::begin(kRules), std::end(kRules),
-        [&](const MixRule& entry) { return fits(entry, preset->name, layer); });
-    const std::string_view type = rule == std::end(kRules) ? preset->base : rule->type;
+        [&](const MixRule& entry) { return fits(entry, found->name, layer); });
+    const std::string_view base = found->base.empty() ? found->name : found->base;
+    const std::string_view type = rule == std::end(kRules) ? base : rule->type;
     // Its key/value heads are few, so that more bits for them cost next to nothing.
-    const bool raised = layer.is_llama_70b && layer.category == C::AttnV && mix != "q2_k_mixed"
-        && (type == "q3_k" || type == "q4_k");
+    const bool raised = layer.is_llama_70b && layer.category == C::AttnV
+        && found->name != "q2_k_mixed" && (type == "q3_k" || type == "q4_k");
     return raised ? "q5_k" : type;
+}
+
+std::string_view gguf_table_type(std::string_view preset, GgufCategory table, int64_t columns)
+{
+    GgufLayer layer;
+    layer.category = table;
+    const std::string_view type = gguf_layer_type(preset, layer);
+    const std::string_view instead = gguf_fallback_type(type);
+    return instead.empty() || fits_k_types(columns) ? type : instead;
 }
 
 bool fits_k_types(int64_t columns)

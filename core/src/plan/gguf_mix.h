@@ -21,7 +21,8 @@ enum class GgufCategory
     AttnOutput,
     FfnGateUp,
     FfnDown,
-    Output, ///< lm_head
+    Output, ///< lm_head, and an embedding that takes its place
+    TokenEmbd,
     Other,
 };
 
@@ -40,8 +41,13 @@ struct GgufLayer
 /// Every layer of the model, in the order of `model.layers`.
 std::vector<GgufLayer> gguf_layers(const ModelInfo& model);
 
-/// Concrete type ("q6_k") of a layer in a file of the preset `mix` ("q4_k_m").
-std::string_view gguf_layer_type(std::string_view mix, const GgufLayer& layer);
+/// Concrete type ("q6_k") of a layer in a file of `preset`: a mix ("q4_k_m"), or a type that
+/// quantizes ("q4_0").
+std::string_view gguf_layer_type(std::string_view preset, const GgufLayer& layer);
+
+/// The same for a tensor outside the blocks, Output or TokenEmbd, with rows of `columns`; a type
+/// whose blocks fit the rows as long as those of 32 do.
+std::string_view gguf_table_type(std::string_view preset, GgufCategory table, int64_t columns);
 
 /// Whether rows of `columns` hold whole super-blocks of a K type.
 bool fits_k_types(int64_t columns);
@@ -54,6 +60,6 @@ std::string_view gguf_fallback_type(std::string_view type);
 template <>
 struct bitsmith::EnumNames<bitsmith::plan::GgufCategory>
 {
-    static constexpr std::array<std::string_view, 8> names = {
-        "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate_up", "ffn_down", "output", "other"};
+    static constexpr std::array<std::string_view, 9> names = {"attn_q", "attn_k", "attn_v",
+        "attn_output", "ffn_gate_up", "ffn_down", "output", "token_embd", "other"};
 };

@@ -79,14 +79,21 @@ Scheme gguf_scheme(std::string_view type)
     return preset->scheme;
 }
 
-/// The concrete type where a mix was asked for.
+/// The concrete type, or bits, where a mix was asked for.
 Choice without_mix(Choice choice, const plan::GgufLayer& layer)
 {
+    const std::string asked = choice.reason == "default" ? "" : choice.reason + ", ";
+    if (const BitsMix* mix = find_bits_mix(choice.scheme)) {
+        choice.scheme.mix.clear();
+        choice.scheme.bits = layer.is_expert ? choice.scheme.bits : mix->other_bits;
+        choice.reason =
+            concat(asked, mix->name, layer.is_expert ? ": routed expert" : ": no routed expert");
+        return choice;
+    }
     if (!is_gguf_mix(choice.scheme)) {
         return choice;
     }
     const std::string_view type = plan::gguf_layer_type(choice.scheme.gguf_type, layer);
-    const std::string asked = choice.reason == "default" ? "" : choice.reason + ", ";
     return {gguf_scheme(type),
         concat(asked, scheme_name(choice.scheme), ": ", enum_name(layer.category))};
 }

@@ -107,6 +107,10 @@ void format_holds_scheme(const Subject& s, Issues& found)
                         layer.empty() ? "" : " (" + layer + ")", ": ", reason)));
             }
         }
+        const std::string reason = s.plan ? format_plan_refusal(format, *s.plan) : "";
+        if (!reason.empty()) {
+            found.push_back(finding("exports.formats", concat(reason, "."), "llm_compressor"));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 // Rules about recipe, calibration, evaluation, folders and the machine.
 #include "base/file_ops.h"
 #include "base/text.h"
+#include "calib/dataset_entry.h"
 #include "plan/rules.h"
 #include "values/fields_text.h"
 
@@ -93,6 +94,12 @@ void no_samples(const Subject& s, Issues& found)
     }
     if (s.spec.recipe.nsamples > 0 && s.spec.calibration.dataset.empty()) {
         found.push_back(finding("calibration.dataset", "No calibration text is named.", "self"));
+    } else if (s.spec.recipe.nsamples > 0) {
+        try {
+            calib::parse_dataset(s.spec.calibration.dataset);
+        } catch (const Error& error) {
+            found.push_back(finding("calibration.dataset", error.what()));
+        }
     }
 }
 
@@ -132,6 +139,28 @@ void scales_without_calibration(const Subject& s, Issues& found)
                 " has scales of activations that come from calibration text, and the recipe uses "
                 "none."),
             "opt_rtn"));
+    }
+}
+
+/// A cache in fewer bits has scales from calibration, and a format that holds them.
+void cache_numbers(const Subject& s, Issues& found)
+{
+    const CacheType type = s.spec.recipe.static_kv_dtype;
+    if (type == CacheType::None) {
+        return;
+    }
+    if (!s.spec.recipe.uses_calibration()) {
+        found.push_back(finding("recipe.static_kv_dtype",
+            "Scales of keys and values come from calibration text, and the recipe uses none.",
+            "none"));
+    }
+    for (const FormatInfo& known : format_catalog()) {
+        const auto& formats = s.spec.exports.formats;
+        const std::string reason = format_cache_refusal(known.id, type);
+        if (!reason.empty()
+            && std::find(formats.begin(), formats.end(), known.id) != formats.end()) {
+            found.push_back(finding("recipe.static_kv_dtype", concat(reason, "."), "none"));
+        }
     }
 }
 
@@ -199,8 +228,11 @@ void measured_on_calibration(const Subject& s, Issues& found)
 {
     const EvaluationSection& e = s.spec.evaluation;
     const auto sources = split(s.spec.calibration.dataset, ',');
-    if (!e.metrics.empty() && !e.text.empty()
-        && std::find(sources.begin(), sources.end(), e.text) != sources.end()) {
+    const bool is_source =
+        std::any_of(sources.begin(), sources.end(), [&e](const std::string& source) {
+            return source.substr(0, source.find(':')) == e.text; // options follow
+        });
+    if (!e.metrics.empty() && !e.text.empty() && is_source) {
         found.push_back(finding("evaluation.text",
             "The evaluation text is the calibration text, so the figures flatter the result."));
     }
@@ -275,12 +307,34 @@ void disk_too_small(const Subject& s, Issues& found)
     }
 }
 
+void imatrix_absent(const Subject& s, Issues& found)
+{
+    const std::string& file = s.spec.calibration.imatrix;
+    std::error_code error;
+    if (!file.empty() && !fs::is_regular_file(file, error)) {
+        found.push_back(
+            finding("calibration.imatrix", concat("There is no importance matrix ", file, ".")));
+    }
+}
+
+void imatrix_without_search(const Subject& s, Issues& found)
+{
+    if (!s.spec.calibration.imatrix.empty() && s.spec.recipe.start != Start::Search) {
+        found.push_back(finding("recipe.start",
+            "The importance matrix has no effect: it weighs the search of ranges, and this recipe "
+            "does not search.",
+            "search"));
+    }
+}
+
 constexpr Rule kRules[] = {
     {"V01", Severity::Error, no_model},
     {"V28", Severity::Error, out_of_range},
     {"V15", Severity::Error, no_samples},
     {"V37", Severity::Error, compensated_start},
     {"V38", Severity::Error, scales_without_calibration},
+    {"V40", Severity::Error, cache_numbers},
+    {"V41", Severity::Error, imatrix_absent},
     {"V32", Severity::Error, unknown_metric},
     {"V33", Severity::Error, nothing_to_measure_on},
     {"V34", Severity::Error, unknown_device},
@@ -290,6 +344,7 @@ constexpr Rule kRules[] = {
     {"V17", Severity::Warning, too_large},
     {"V21", Severity::Warning, output_not_empty},
     {"V24", Severity::Warning, measured_on_calibration},
+    {"V41", Severity::Warning, imatrix_without_search},
     {"V36", Severity::Info, already_quantized},
 };
 

@@ -28,7 +28,7 @@ namespace bitsmith::quant {
 /// | MxFp, MxFpRceil, MxInt | sign and magnitude | uint8 E8M0 | | | |
 /// | NvFp | E2M1 | uint8 E4M3 | | fp32 [1] divisor | |
 /// | NvFpE5m3 | E2M1 | uint8 UE5M3 | | | |
-/// | Fp8 | E4M3 | fp32 | | | |
+/// | Fp8, Fp8E5m2 | E4M3, E5M2 | fp32 | | | |
 struct QuantizedWeight
 {
     Scheme scheme;
@@ -119,6 +119,14 @@ int64_t group_count(const Scheme& scheme, int64_t columns);
 /// Columns per group, `columns` itself for one group per row.
 int64_t group_width(const Scheme& scheme, int64_t columns);
 
+/// Largest magnitudes of what a block puts into its key/value cache, fp32 [1]. Undefined: the cache is
+/// not quantized. What follows from them: quant/cache_numbers.h.
+struct CacheMaxima
+{
+    at::Tensor keys, values;
+    bool defined() const { return keys.defined(); }
+};
+
 /// Finished layers of a run by name. Implemented by the run folder, and in memory by tests.
 class QuantizedStore
 {
@@ -126,6 +134,7 @@ public:
     virtual ~QuantizedStore() = default;
     virtual bool contains(std::string_view layer) const = 0;
     virtual QuantizedWeight load(std::string_view layer) const = 0;
+    virtual CacheMaxima cache(int64_t /*block*/) const { return {}; }
 };
 
 } // namespace bitsmith::quant

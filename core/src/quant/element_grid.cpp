@@ -60,7 +60,7 @@ at::Tensor ElementGrid::table() const
         const int64_t exponent =
             min_exponent + (is_small ? 0 : code / fraction - 1) - mantissa_bits;
         const double value = std::ldexp(static_cast<double>(steps), static_cast<int>(exponent));
-        // Codes behind the largest number (E4M3's NaN) never arise.
+        // Codes behind the largest number (infinity, NaN) never arise.
         number[code] = static_cast<float>(std::min(value, max));
         number[code + half] = -number[code];
     }

@@ -40,6 +40,7 @@ struct ElementGrid
 inline constexpr ElementGrid kE2M1{4, 1, 0, 6.0};
 inline constexpr ElementGrid kE2M3{6, 3, 0, 7.5};
 inline constexpr ElementGrid kE4M3{8, 3, -6, 448.0};
+inline constexpr ElementGrid kE5M2{8, 2, -14, 57344.0};
 /// Unsigned; as scale only. Its code fits in a byte because the sign bit is never set.
 inline constexpr ElementGrid kUE5M3{9, 3, -14, 114688.0};
 inline constexpr ElementGrid kFixed4{4, 2, 0, 1.75};

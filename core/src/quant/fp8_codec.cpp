@@ -7,7 +7,8 @@ namespace bitsmith::quant {
 
 namespace {
 
-constexpr double kSmallestScale = 1.0 / (448.0 * 512.0);
+/// Scales are at least 1 / (largest number * this).
+constexpr double kFloorFactor = 512;
 
 } // namespace
 
@@ -19,16 +20,17 @@ std::string Fp8Codec::refusal(const Scheme& scheme) const
     return scheme.group_rows > 1 && scheme.group_size < 1 ? "tiles need a number of columns" : "";
 }
 
-const ElementGrid& Fp8Codec::grid(const Scheme&) const
+const ElementGrid& Fp8Codec::grid(const Scheme& scheme) const
 {
-    return kE4M3;
+    return scheme.data_type == DataType::Fp8E5m2 ? kE5M2 : kE4M3;
 }
 
 GridScales Fp8Codec::scales(
-    const at::Tensor& largest, const Scheme&, const at::Tensor&, bool wants_stored) const
+    const at::Tensor& largest, const Scheme& scheme, const at::Tensor&, bool wants_stored) const
 {
+    const double max = grid(scheme).max;
     GridScales result;
-    result.factor = (largest / kE4M3.max).clamp_min(kSmallestScale);
+    result.factor = (largest / max).clamp_min(1.0 / (max * kFloorFactor));
     if (wants_stored) {
         result.stored = result.factor.to(at::kFloat);
     }

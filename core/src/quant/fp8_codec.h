@@ -7,7 +7,7 @@
 namespace bitsmith::quant {
 
 /// DataType::Fp8: E4M3 numbers with an fp32 scale A/448 per row, tensor, group of columns or tile of
-/// rows and columns. Source: algorithm.md 4.5.
+/// rows and columns; Fp8E5m2: E5M2 numbers with A/57344. Source: algorithm.md 4.5.
 class Fp8Codec final : public GridCodec
 {
 public:

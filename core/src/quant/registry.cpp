@@ -25,7 +25,7 @@ const Codec* find_codec(DataType type)
     static const Fp8Codec fp8;
     static const MxCodec mx;
     static const NvCodec nv(true), nv_e5m3(false);
-    static const std::array<std::pair<DataType, const Codec*>, 9> codecs = {{
+    static const std::array<std::pair<DataType, const Codec*>, 10> codecs = {{
         {DataType::Int, &affine},
         {DataType::IntFloatZero, &affine},
         {DataType::IntDouble, &k_types},
@@ -35,6 +35,7 @@ const Codec* find_codec(DataType type)
         {DataType::NvFp, &nv},
         {DataType::NvFpE5m3, &nv_e5m3},
         {DataType::Fp8, &fp8},
+        {DataType::Fp8E5m2, &fp8},
     }};
     for (const auto& [data_type, codec] : codecs) {
         if (data_type == type) {

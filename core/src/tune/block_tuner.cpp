@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tune/block_tuner.h"
 
+#include "base/text.h"
 #include "base/timing.h"
+#include "tune/cache_rounding.h"
 #include "tune/compensation.h"
 #include "tune/input_importance.h"
 #include "tune/layer_errors.h"
+#include "tune/numeric_check.h"
 #include "tune/position_weights.h"
 #include "tune/quantized_linear.h"
 #include "tune/rtn.h"
-#include "tune/squared_error.h"
 #include "tune/tuning_loop.h"
+#include "tune/wide_block.h"
 
 #include <bitsmith/error.h>
 
@@ -20,6 +23,7 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace bitsmith::tune {
@@ -50,15 +54,22 @@ public:
     BlockResult run(const std::vector<PlannedLinear>& layers);
 
 private:
+    at::Tensor forward(const at::Tensor& hidden) const;
+    bool widen();
+    void narrow();
+    at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_maxima(const std::vector<PlannedLinear>& layers);
+    std::vector<at::Tensor> input_importance(const std::vector<PlannedLinear>& layers);
     void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
+    void quantize(const std::vector<PlannedLinear>& layers);
     void finish_layers(const std::vector<PlannedLinear>& layers);
     void measure_rounding(const std::vector<PlannedLinear>& layers);
-    void compute_quantized(const std::vector<PlannedLinear>& layers);
+    void measure_outputs(const std::vector<PlannedLinear>& layers);
+    void compute_quantized();
     void summarize();
     /// Samples on which the losses of the summary are taken.
     at::Tensor judged_samples() const;
@@ -69,10 +80,12 @@ private:
     model::DecoderBlock& block_;
     const model::BlockShared& shared_;
     const BlockInputs& inputs_;
-    const Recipe& recipe_;
+    Recipe recipe_;
     const at::Tensor chain_; // what the quantized block sees
     int64_t micro_batch_;
     c10::Device device_ = c10::kCPU;
+    std::optional<WideBlock> wide_; // when the block's own element type is too narrow
+    double largest_output_ = 0; // of the last advance
     at::Tensor position_weights_; // or undefined
     std::vector<quant::TunedValues> starts_; // of the layers
     std::vector<std::unique_ptr<FusedWeight>> weights_;
@@ -81,15 +94,65 @@ private:
     BlockResult result_;
 };
 
+at::Tensor BlockTuner::forward(const at::Tensor& hidden) const
+{
+    return wide_ ? wide_->forward(hidden) : block_.forward(hidden, shared_);
+}
+
+/// False: the block computes in fp32 already.
+bool BlockTuner::widen()
+{
+    if (wide_ || !WideBlock::is_narrow(block_)) {
+        return false;
+    }
+    wide_.emplace(block_, chain_.size(1));
+    return true;
+}
+
+void BlockTuner::narrow()
+{
+    if (wide_) {
+        wide_->narrow();
+        wide_.reset();
+    }
+}
+
+/// The block's outputs in the element type they are kept in. Throws NumericFailure with the first
+/// tensor that is not finite, unless fp32 helps.
+at::Tensor BlockTuner::finite_forward(const at::Tensor& hidden, at::ScalarType stored)
+{
+    while (true) {
+        at::Tensor output = forward(hidden).to(stored);
+        const double largest = largest_magnitude(output);
+        if (std::isfinite(largest)) {
+            largest_output_ = std::max(largest_output_, largest);
+            return output;
+        }
+        const std::string tensor = first_not_finite(block_, [&] { forward(hidden); });
+        const bool is_wide = !widen();
+        if (is_wide) {
+            fail(ErrorCode::NumericFailure, "the outputs of a block are not finite",
+                {{"block", std::to_string(block_.index)}, {"tensor", tensor},
+                    {"element type", c10::toString(stored)}},
+                "the model may overflow on this calibration text; take other text, or keep the "
+                "layer at 16 bits");
+        }
+        context_.events.warn("numeric_precision",
+            concat("block ", block_.index, ": ", tensor,
+                " is not finite in 16 bits; the block computes in fp32"));
+    }
+}
+
 at::Tensor BlockTuner::advance(const at::Tensor& chain, bool in_place)
 {
     const at::NoGradGuard no_grad;
+    largest_output_ = 0;
     at::Tensor outputs = in_place ? chain : at::empty_like(chain);
     for (int64_t first = 0; first < chain.size(0); first += micro_batch_) {
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, chain.size(0) - first);
         const at::Tensor hidden = chain.narrow(0, first, count).to(device_);
-        outputs.narrow(0, first, count).copy_(block_.forward(hidden, shared_));
+        outputs.narrow(0, first, count).copy_(finite_forward(hidden, chain.scalar_type()));
     }
     return outputs;
 }
@@ -99,7 +162,17 @@ void BlockTuner::compute_reference()
     // Compensation needs the inputs again.
     const bool is_used =
         chain_.is_alias_of(inputs_.reference) || recipe_.start == Start::Compensated;
+    const std::string inputs = concat("inputs of block ", block_.index);
+    const double largest_input = require_finite(inputs_.reference, inputs);
+    if (!chain_.is_alias_of(inputs_.reference)) {
+        require_finite(chain_, inputs + " on the quantized path");
+    }
     result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_used);
+    if (largest_input <= kHalfMax && largest_output_ > kHalfMax) {
+        context_.events.warn("fp16_overflow",
+            concat("block ", block_.index, " has outputs up to ", largest_output_,
+                ", beyond fp16; run the exported model in bf16"));
+    }
     position_weights_ =
         position_weights(result_.reference_outputs, inputs_.mask, recipe_.objective);
 }
@@ -123,7 +196,7 @@ std::vector<at::Tensor> BlockTuner::input_maxima(const std::vector<PlannedLinear
     for (int64_t first = 0; first < chain_.size(0); first += micro_batch_) {
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, chain_.size(0) - first);
-        block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
+        forward(chain_.narrow(0, first, count).to(device_));
     }
     std::map<std::string, at::Tensor> of_unit;
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -145,6 +218,7 @@ std::vector<at::Tensor> BlockTuner::input_maxima(const std::vector<PlannedLinear
 void BlockTuner::find_maxima(const std::vector<PlannedLinear>& layers)
 {
     const std::vector<at::Tensor> maxima = input_maxima(layers), fused = fused_maxima(layers);
+    starts_.clear();
     for (std::size_t i = 0; i < layers.size(); ++i) {
         quant::TunedValues& start = starts_.emplace_back();
         start.input_max = maxima[i];
@@ -153,35 +227,49 @@ void BlockTuner::find_maxima(const std::vector<PlannedLinear>& layers)
     }
 }
 
-/// The original block on what the quantized one will see: which input channels of its layers carry
-/// much, and what its layers start with.
-void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
+/// Which input channels of the layers carry much: as the caller knows it, otherwise in the original
+/// block on what the quantized one will see.
+std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLinear>& layers)
 {
-    std::vector<InputImportanceHook> importances(layers.size());
-    if (recipe_.start == Start::Search) {
-        const at::NoGradGuard no_grad;
-        std::deque<model::LinearHookScope> hooks;
-        for (std::size_t i = 0; i < layers.size(); ++i) {
-            hooks.emplace_back(*layers[i].linear, importances[i]);
-        }
-        const int64_t samples = std::min(
-            chain_.size(0), (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1));
-        for (int64_t first = 0; first < samples; first += micro_batch_) {
-            context_.checkpoint();
-            const int64_t count = std::min(micro_batch_, samples - first);
-            for (InputImportanceHook& importance : importances) {
-                importance.set_token_weights(position_weights_.defined()
-                        ? position_weights_.narrow(0, first, count)
-                        : at::Tensor());
-            }
-            block_.forward(chain_.narrow(0, first, count).to(device_), shared_);
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> importance;
+    std::vector<InputImportanceHook> measured(layers.size());
+    std::deque<model::LinearHookScope> hooks;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        importance.push_back(known_importance(inputs_, layers[i].linear->name));
+        if (!importance[i].defined()) {
+            hooks.emplace_back(*layers[i].linear, measured[i]);
         }
     }
+    const int64_t wanted = (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
+    const int64_t samples = hooks.empty() ? 0 : std::min(chain_.size(0), wanted);
+    for (int64_t first = 0; first < samples; first += micro_batch_) {
+        context_.checkpoint();
+        const int64_t count = std::min(micro_batch_, samples - first);
+        for (InputImportanceHook& hook : measured) {
+            hook.set_token_weights(position_weights_.defined()
+                    ? position_weights_.narrow(0, first, count)
+                    : at::Tensor());
+        }
+        forward(chain_.narrow(0, first, count).to(device_));
+    }
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        importance[i] = importance[i].defined() ? importance[i] : measured[i].importance();
+    }
+    return importance;
+}
+
+/// What the layers start with.
+void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
+{
+    const std::vector<at::Tensor> importance = recipe_.start == Start::Search
+        ? input_importance(layers)
+        : std::vector<at::Tensor>(layers.size());
     find_maxima(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
         context_.checkpoint();
-        starts_[i] = start_values(layers[i], recipe_,
-            {importances[i].importance(), starts_[i].input_max, starts_[i].tensor_max});
+        starts_[i] = start_values(
+            layers[i], recipe_, {importance[i], starts_[i].input_max, starts_[i].tensor_max});
     }
 }
 
@@ -196,13 +284,15 @@ void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
         hooks.emplace_back(*layer.linear, *weights_.back());
         task.weights.push_back(weights_.back().get());
     }
-    task.forward = [this](const at::Tensor& hidden) { return block_.forward(hidden, shared_); };
+    task.forward = [this](const at::Tensor& hidden) { return forward(hidden); };
+    task.widen = [this] { return widen(); };
     task.target = [this](const at::Tensor& samples) {
         const at::Tensor& all = result_.reference_outputs;
         return all.index_select(0, samples.to(all.device())).to(device_);
     };
     task.inputs = chain_;
     task.position_weights = position_weights_;
+    task.outliers = outliers_of(recipe_);
     task.holdout = inputs_.holdout;
     task.micro_batch = micro_batch_;
     task.global_batch = micro_batch_ * std::max<int64_t>(1, recipe_.gradient_accumulate_steps);
@@ -225,23 +315,30 @@ void BlockTuner::finish_layers(const std::vector<PlannedLinear>& layers)
     }
 }
 
-void BlockTuner::compute_quantized(const std::vector<PlannedLinear>& layers)
+/// Errors of the layers' outputs, on as many tokens as the statistics take.
+void BlockTuner::measure_outputs(const std::vector<PlannedLinear>& layers)
 {
     const at::NoGradGuard no_grad;
-    std::deque<OutputErrorHook> statistics;
-    {
+    const int64_t count = (OutputErrorHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
+    const at::Tensor hidden = chain_.narrow(0, 0, std::min(count, chain_.size(0))).to(device_);
+    at::Tensor outputs;
+    do {
+        std::deque<OutputErrorHook> statistics;
         std::deque<model::LinearHookScope> hooks;
         for (std::size_t i = 0; i < layers.size(); ++i) {
-            statistics.emplace_back(std::move(originals_[i]));
+            statistics.emplace_back(originals_[i]);
             hooks.emplace_back(*layers[i].linear, statistics.back());
         }
-        const int64_t count = (OutputErrorHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
-        block_.forward(chain_.narrow(0, 0, std::min(count, chain_.size(0))).to(device_), shared_);
-    }
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        statistics[i].report(result_.layers[i].errors);
-    }
-    statistics.clear();
+        outputs = forward(hidden);
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            statistics[i].report(result_.layers[i].errors);
+        }
+    } while (!std::isfinite(largest_magnitude(outputs)) && widen());
+    originals_.clear();
+}
+
+void BlockTuner::compute_quantized()
+{
     result_.quantized_outputs = recipe_.enable_quanted_input
         ? advance(chain_, inputs_.reuse && !chain_.is_alias_of(inputs_.reference))
         : result_.reference_outputs;
@@ -270,7 +367,8 @@ double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs)
     const at::Tensor weights = position_weights_.defined() ? rows(position_weights_) : at::Tensor();
     const double elements =
         weights.defined() ? counted_elements(weights, target.size(-1)) : target.numel();
-    return SquaredError(outputs, target, weights).sum / std::max(elements, 1.0);
+    return SquaredError(outputs, target, weights, outliers_of(recipe_)).sum
+        / std::max(elements, 1.0);
 }
 
 /// The block with plainly rounded layers, as the figure to compare with. Where tuning starts from
@@ -295,9 +393,11 @@ void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
         kept.push_back(std::exchange(linear.weight, rounded.to(linear.weight.scalar_type())));
     }
     const at::Tensor samples = judged_samples();
-    result_.summary.loss_rtn = loss_on(samples, block_.forward(chain_rows(samples), shared_));
+    result_.summary.loss_rtn =
+        loss_on(samples, finite_forward(chain_rows(samples), chain_.scalar_type()));
     for (std::size_t i = 0; i < layers.size(); ++i) {
-        layers[i].linear->weight = kept[i];
+        at::Tensor& weight = layers[i].linear->weight;
+        weight = kept[i].to(weight.scalar_type()); // wider if the block is by now
     }
 }
 
@@ -311,14 +411,31 @@ void BlockTuner::summarize()
     const at::Tensor samples = judged_samples();
     const at::Tensor outputs = recipe_.enable_quanted_input
         ? result_.quantized_outputs.index_select(0, samples.to(result_.quantized_outputs.device()))
-        : block_.forward(chain_rows(samples), shared_);
+        : forward(chain_rows(samples));
     summary.loss = loss_on(samples, outputs);
     if (!std::isfinite(summary.loss)) {
-        fail(ErrorCode::NumericFailure, "the output of the quantized block is not finite",
+        fail(ErrorCode::NumericFailure, "the error of the quantized block is not finite",
             {{"block", std::to_string(block_.index)},
                 {"step", std::to_string(outcome_.iterations)}});
     }
     summary.loss_start = outcome_.first_batch.empty() ? summary.loss : outcome_.loss_start;
+}
+
+void BlockTuner::quantize(const std::vector<PlannedLinear>& layers)
+{
+    find_starts(layers);
+    if (recipe_.iters > 0 && !layers.empty()) {
+        tune(layers);
+    }
+    if (outcome_.gave_up) {
+        weights_.clear();
+        recipe_.start = Start::Search;
+        for (const PlannedLinear& layer : layers) {
+            layer.linear->input_transform.reset(); // statistics are taken of inputs as they are
+        }
+        find_starts(layers);
+    }
+    finish_layers(layers);
 }
 
 BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
@@ -327,23 +444,27 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     const int64_t iters = layers.empty() ? 0 : recipe_.iters;
     context_.events.emit(BlockStarted{block_.index, static_cast<int64_t>(layers.size()), iters});
     compute_reference();
+    result_.cache = round_cache(context_, block_, recipe_.static_kv_dtype, chain_, micro_batch_,
+        [this](const at::Tensor& hidden) { forward(hidden.to(device_)); });
     if (recipe_.start == Start::Compensated) {
         BITSMITH_ASSERT(iters == 0);
         find_maxima(layers);
+        narrow();
         result_.layers = compensate_layers(context_,
-            {block_, shared_, inputs_.reference, chain_, position_weights_, micro_batch_, device_,
-                starts_},
+            {block_, shared_, inputs_.reference, chain_, position_weights_, inputs_.holdout,
+                micro_batch_, device_, starts_},
             layers, originals_);
     } else {
-        find_starts(layers);
-        if (iters > 0) {
-            tune(layers);
-        }
-        finish_layers(layers);
+        quantize(layers);
     }
     measure_rounding(layers);
-    compute_quantized(layers);
+    measure_outputs(layers);
+    compute_quantized();
     summarize();
+    narrow();
+    for (FinishedLayer& layer : result_.layers) {
+        layer.errors.deviation = outcome_.deviation;
+    }
     for (const FinishedLayer& layer : result_.layers) {
         context_.events.emit(layer.errors);
     }
@@ -359,7 +480,8 @@ void check_inputs(const BlockInputs& inputs, const Recipe& recipe)
     BITSMITH_ASSERT(!inputs.quantized.defined() || inputs.quantized.sizes() == reference.sizes());
     BITSMITH_ASSERT(!inputs.mask.defined()
         || inputs.mask.sizes() == at::IntArrayRef({reference.size(0), reference.size(1)}));
-    if (recipe.iters > 0 && reference.size(0) <= inputs.holdout) {
+    const bool needs_samples = recipe.iters > 0 || recipe.start == Start::Compensated;
+    if (needs_samples && reference.size(0) <= inputs.holdout) {
         fail(ErrorCode::InvalidSpec, "there are no samples to tune on",
             {{"field", "recipe.nsamples"}, {"found", std::to_string(reference.size(0))},
                 {"allowed", "more than the " + std::to_string(inputs.holdout) + " held out"}},
@@ -378,7 +500,7 @@ BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
             fail(ErrorCode::InvalidSpec, "tuning needs calibration data",
                 {{"field", "recipe.iters"}, {"found", std::to_string(recipe.iters)}});
         }
-        return round_block(context, block, plan, recipe);
+        return round_block(context, block, inputs, plan, recipe);
     }
     check_inputs(inputs, recipe);
     return BlockTuner(context, block, shared, inputs, recipe).run(planned_linears(block, plan));

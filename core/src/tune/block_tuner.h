@@ -9,10 +9,12 @@
 #include <bitsmith/plan.h>
 #include <bitsmith/recipe.h>
 
+#include <map>
+
 namespace bitsmith::tune {
 
 /// Inputs of one block over all samples; tensors may lie on the CPU while the block is on a device.
-/// All undefined: there is no calibration data, and the layers are only rounded.
+/// No tensors: there is no calibration data, and the layers are only rounded.
 struct BlockInputs
 {
     at::Tensor
@@ -22,6 +24,9 @@ struct BlockInputs
     int64_t holdout = 0; ///< the last `holdout` samples are not tuned on
     /// The outputs may be written over `reference` and `quantized`, which the caller gives up.
     bool reuse = false;
+    /// fp32 [columns] by layer: what the search of ranges weighs input channels by, in place of what
+    /// it measures. May be null, and need not know every layer.
+    const std::map<std::string, at::Tensor>* importance = nullptr;
 };
 
 struct FinishedLayer
@@ -35,6 +40,7 @@ struct BlockResult
 {
     std::vector<FinishedLayer> layers; ///< planned layers of this block, in execution order
     BlockFinished summary;
+    quant::CacheMaxima cache; ///< when the recipe quantizes the key/value cache
     at::Tensor reference_outputs; ///< next reference inputs
     at::Tensor quantized_outputs; ///< next quantized inputs
 };
@@ -50,8 +56,13 @@ struct BlockResult
 /// kept, so they cost no forward of their own; without steps on the first batch_size samples.
 /// Output errors of layers come from up to 512 tokens of the quantized chain.
 ///
-/// Throws NumericFailure with block and step when the loss is not finite, and with the layer for
-/// weights that are not; InvalidSpec for steps without samples to tune on.
+/// Numbers that are not finite (ahead.md 4.11): see run_tuning; when steps are given up, the layers
+/// are rounded to searched ranges. A block of 16-bit numbers whose outputs overflow computes in
+/// fp32 from there on, with a Warning. Outputs beyond fp16 give a Warning in the first block that
+/// has them.
+///
+/// Throws NumericFailure with the tensor when inputs or outputs of the block are not finite, and
+/// with the layer for weights that are not; InvalidSpec for steps without samples to tune on.
 BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
     const model::BlockShared& shared, const BlockInputs& inputs, const Plan& plan,
     const Recipe& recipe);

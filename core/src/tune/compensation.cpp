@@ -149,7 +149,7 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
 {
     std::vector<MomentSums> sums(stage.layers.size());
     std::vector<std::size_t> leaders; // layers with the same inputs share their moments
-    const int64_t samples = task.quantized.size(0);
+    const int64_t samples = task.quantized.size(0) - task.holdout;
     for (int64_t first = 0; first < samples; first += task.micro_batch) {
         context.checkpoint();
         const int64_t count = std::min(task.micro_batch, samples - first);

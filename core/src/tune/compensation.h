@@ -16,6 +16,7 @@ struct CompensationTask
     at::Tensor reference; ///< [samples, tokens, hidden]: inputs on the original path
     at::Tensor quantized; ///< same shape: inputs on the quantized path
     at::Tensor position_weights; ///< [samples, tokens] or undefined
+    int64_t holdout = 0; ///< samples at the end that stay unseen
     int64_t micro_batch = 1; ///< samples per forward
     c10::Device device = c10::kCPU;
     const std::vector<quant::TunedValues>& starts; ///< of the layers: maxima, no ranges

@@ -18,6 +18,8 @@ at::Tensor InputImportanceHook::forward(const model::Linear& linear, const at::T
             ? at::mv(squares.t(), token_weights_.to(squares.device(), at::kFloat).flatten())
             : squares.sum(0);
         sums_ = sums_.defined() ? sums_ + sums : sums;
+        weight_ +=
+            is_weighted ? token_weights_.sum().item<double>() : static_cast<double>(tokens.size(0));
     }
     return linear.product(x, linear.weight);
 }

@@ -20,10 +20,13 @@ public:
 
     /// fp32 [in]; undefined when no token was seen.
     const at::Tensor& importance() const { return sums_; }
+    /// Σ ω; the number of tokens where all count equally.
+    double weight() const { return weight_; }
 
 private:
     at::Tensor token_weights_;
     at::Tensor sums_;
+    double weight_ = 0;
 };
 
 } // namespace bitsmith::tune

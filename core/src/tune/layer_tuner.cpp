@@ -37,7 +37,7 @@ at::Tensor importance_of(const at::Tensor& inputs)
 
 quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
     const BlockInputs& inputs, const Scheme& scheme, const Recipe& recipe,
-    const quant::TunedValues& start)
+    const quant::TunedValues& start, std::string& deviation)
 {
     const at::Tensor original = linear.weight;
     const c10::Device device = original.device();
@@ -58,7 +58,7 @@ quant::QuantizedWeight tuned_codes(RunContext& context, model::Linear& linear,
     task.global_batch = std::max<int64_t>(1, recipe.batch_size)
         * std::max<int64_t>(1, recipe.gradient_accumulate_steps);
     task.device = device;
-    run_tuning(context, task, recipe);
+    deviation = run_tuning(context, task, recipe).deviation;
     return weight.tuned().freeze();
 }
 
@@ -89,16 +89,19 @@ FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const Block
             {{"field", "recipe.nsamples"}});
     }
     LayerStatistics statistics;
-    statistics.importance = importance_of(chain_of(inputs, recipe));
+    const at::Tensor known = known_importance(inputs, linear.name);
+    statistics.importance = known.defined() ? known : importance_of(chain_of(inputs, recipe));
     if (planned.scheme.needs_input_max() && inputs.reference.defined()) {
         statistics.input_max = chain_of(inputs, recipe).abs().amax().to(at::kFloat).reshape({1});
     }
     const quant::TunedValues start = start_values(layer, recipe, statistics);
     set_activations(linear, planned.scheme, statistics.input_max);
+    std::string deviation;
     FinishedLayer finished = recipe.iters > 0 && has_samples
-        ? finish_layer(
-            layer, original, tuned_codes(context, linear, inputs, planned.scheme, recipe, start))
+        ? finish_layer(layer, original,
+            tuned_codes(context, linear, inputs, planned.scheme, recipe, start, deviation))
         : round_layer(layer, start);
+    finished.errors.deviation = deviation;
     if (inputs.reference.defined()) {
         measure_outputs(linear, original, chain_of(inputs, recipe), finished.errors);
     }

@@ -65,6 +65,15 @@ FinishedLayer finish_layer(
     return finished;
 }
 
+at::Tensor known_importance(const BlockInputs& inputs, const std::string& layer)
+{
+    if (inputs.importance == nullptr) {
+        return {};
+    }
+    const auto found = inputs.importance->find(layer);
+    return found == inputs.importance->end() ? at::Tensor() : found->second;
+}
+
 quant::TunedValues start_values(
     const PlannedLinear& layer, const Recipe& recipe, const LayerStatistics& statistics)
 {
@@ -115,8 +124,8 @@ FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& 
         codec.encode(original.to(is_wide ? at::kDouble : at::kFloat), scheme, start));
 }
 
-BlockResult round_block(
-    RunContext& context, model::DecoderBlock& block, const Plan& plan, const Recipe& recipe)
+BlockResult round_block(RunContext& context, model::DecoderBlock& block, const BlockInputs& inputs,
+    const Plan& plan, const Recipe& recipe)
 {
     const Stopwatch watch;
     const std::vector<PlannedLinear> layers = planned_linears(block, plan);
@@ -126,6 +135,7 @@ BlockResult round_block(
     for (std::size_t i = 0; i < layers.size(); ++i) {
         context.checkpoint();
         LayerStatistics statistics;
+        statistics.importance = known_importance(inputs, layers[i].linear->name);
         statistics.tensor_max = maxima[i];
         result.layers.push_back(
             round_layer(layers[i], start_values(layers[i], recipe, statistics)));

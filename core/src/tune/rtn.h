@@ -33,6 +33,9 @@ struct LayerStatistics
     at::Tensor tensor_max; ///< fp32 [1] of TunedValues; undefined: the layer's own
 };
 
+/// What inputs.importance has for a layer; undefined when it does not know it.
+at::Tensor known_importance(const BlockInputs& inputs, const std::string& layer);
+
 /// What the recipe starts a layer with, before any step.
 quant::TunedValues start_values(
     const PlannedLinear& layer, const Recipe& recipe, const LayerStatistics& statistics);
@@ -46,7 +49,7 @@ std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers);
 FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& start);
 
 /// tune_block for jobs without calibration data: rounds, emits the same events (losses 0).
-BlockResult round_block(
-    RunContext& context, model::DecoderBlock& block, const Plan& plan, const Recipe& recipe);
+BlockResult round_block(RunContext& context, model::DecoderBlock& block, const BlockInputs& inputs,
+    const Plan& plan, const Recipe& recipe);
 
 } // namespace bitsmith::tune

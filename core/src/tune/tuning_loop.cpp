@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tune/tuning_loop.h"
 
+#include "base/text.h"
 #include "tune/batch_sampler.h"
+#include "tune/numeric_check.h"
 #include "tune/sign_sgd.h"
-#include "tune/squared_error.h"
 
 #include <bitsmith/error.h>
 
@@ -23,6 +24,8 @@ namespace {
 
 /// Held-out losses taken in the course of one run.
 constexpr int64_t kHoldoutChecks = 5;
+/// Steps after which it is looked whether gradients were finite: looking waits for the device.
+constexpr int64_t kGradientChecks = 16;
 
 at::Tensor rows_of(const at::Tensor& all, const at::Tensor& samples)
 {
@@ -101,13 +104,32 @@ private:
     std::vector<quant::TunedValues> values_;
 };
 
+/// Mean squared error of the present state on `samples`, without gradients.
+double measure_loss(
+    const TuningTask& task, const std::vector<int64_t>& samples, int64_t micro_batch)
+{
+    const at::NoGradGuard no_grad;
+    double sum = 0, elements = 1;
+    const double positions = counted_positions(task, samples);
+    over_micro_batches(samples, micro_batch, [&](std::span<const int64_t> numbers) {
+        const MicroBatch batch(task, numbers);
+        const at::Tensor output = task.forward(batch.hidden);
+        elements = positions * static_cast<double>(output.size(-1));
+        sum += SquaredError(output, batch.target, batch.weights, task.outliers).sum;
+    });
+    return sum / std::max(elements, 1.0);
+}
+
+/// One go at the steps of a recipe, from the start.
 class TuningLoop
 {
 public:
-    TuningLoop(RunContext& context, const TuningTask& task, const Recipe& recipe)
+    /// `rate`: factor of all step sizes.
+    TuningLoop(RunContext& context, const TuningTask& task, const Recipe& recipe, double rate)
         : context_(context)
         , task_(task)
         , recipe_(recipe)
+        , rate_(rate)
         , micro_batch_(task.micro_batch)
         , selection_(recipe.selection == Selection::Holdout && task.holdout == 0 ? Selection::Last
                                                                                  : recipe.selection)
@@ -120,26 +142,35 @@ public:
     }
 
     TuningOutcome run();
+    /// What became not finite, and when; the outcome of run is of no use then.
+    const std::string& trouble() const { return trouble_; }
 
 private:
+    bool take_steps(TuningOutcome& outcome);
     Shuffle shuffle(int64_t samples, int64_t batch_size) const;
     double gradients(const std::vector<int64_t>& samples);
     double gradients_with_retry(const std::vector<int64_t>& samples);
+    StepSizes sizes(std::size_t weight, int64_t iteration) const;
     void step(int64_t iteration);
-    void check_finite(double loss, int64_t iteration) const;
+    bool is_finite(double loss, int64_t iteration);
+    void watch_gradients();
+    bool had_finite_gradients(int64_t steps_done);
     void report(int64_t iteration, double loss);
-    void check_holdout(int64_t steps_done);
+    bool check_holdout(int64_t steps_done);
     bool has_stalled(int64_t iteration) const;
 
     RunContext& context_;
     const TuningTask& task_;
     const Recipe& recipe_;
+    double rate_;
     int64_t micro_batch_;
     Selection selection_;
     std::vector<SignSchedule> schedules_;
     std::vector<int64_t> held_out_;
     BestState best_;
     double lowest_batch_loss_ = std::numeric_limits<double>::infinity();
+    at::Tensor gradients_watched_; ///< [weights]: 0, or NaN after a gradient that is not finite
+    std::string trouble_;
 };
 
 double TuningLoop::gradients(const std::vector<int64_t>& samples)
@@ -151,7 +182,7 @@ double TuningLoop::gradients(const std::vector<int64_t>& samples)
         const at::AutoGradMode with_gradients(true);
         const at::Tensor output = task_.forward(batch.hidden);
         elements = positions * static_cast<double>(output.size(-1));
-        SquaredError error(output, batch.target, batch.weights);
+        SquaredError error(output, batch.target, batch.weights, task_.outliers);
         sum += error.sum;
         // The gradient of the mean over the whole batch, so that accumulation changes nothing.
         error.difference.mul_(2.0 / std::max(elements, 1.0));
@@ -181,40 +212,83 @@ double TuningLoop::gradients_with_retry(const std::vector<int64_t>& samples)
     }
 }
 
-void TuningLoop::check_finite(double loss, int64_t iteration) const
+bool TuningLoop::is_finite(double loss, int64_t iteration)
 {
     if (!std::isfinite(loss)) {
-        fail(ErrorCode::NumericFailure, "the loss is not finite",
-            {{"block", std::to_string(task_.block)}, {"step", std::to_string(iteration)}},
-            "the original block may overflow on this calibration text; try another element type");
+        trouble_ = concat("the loss is not finite at step ", iteration);
     }
+    return trouble_.empty();
+}
+
+/// Sign descent does not feel a gradient that is not finite, it stands still. So every one is
+/// looked at, without waiting for the device.
+void TuningLoop::watch_gradients()
+{
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> products;
+    for (const FusedWeight* weight : task_.weights) {
+        const TunedWeight& tuned = weight->tuned();
+        if (tuned.has_gradient()) {
+            const auto [low, high] = tuned.gradient().aminmax(); // lets NaN through
+            products.push_back(low * 0 + high * 0);
+        } else {
+            products.push_back(at::zeros({}, tuned.weight().options()));
+        }
+    }
+    const at::Tensor now = at::stack(products);
+    gradients_watched_ = gradients_watched_.defined() ? gradients_watched_.add_(now) : now;
+}
+
+bool TuningLoop::had_finite_gradients(int64_t steps_done)
+{
+    if (!gradients_watched_.defined()) {
+        return true;
+    }
+    const at::Tensor bad = gradients_watched_.isnan().nonzero();
+    if (bad.size(0) > 0) {
+        const auto first = static_cast<std::size_t>(bad[0][0].item<int64_t>());
+        trouble_ = concat("the gradient of ", task_.weights[first]->linear().name,
+            " is not finite, seen after step ", steps_done - 1);
+    }
+    return trouble_.empty();
+}
+
+StepSizes TuningLoop::sizes(std::size_t weight, int64_t iteration) const
+{
+    StepSizes sizes = schedules_[weight].at(iteration);
+    sizes.rounding *= rate_;
+    sizes.range *= rate_;
+    return sizes;
 }
 
 void TuningLoop::step(int64_t iteration)
 {
     for (std::size_t i = 0; i < task_.weights.size(); ++i) {
-        task_.weights[i]->tuned().step(schedules_[i].at(iteration));
+        task_.weights[i]->tuned().step(sizes(i, iteration));
     }
 }
 
 void TuningLoop::report(int64_t iteration, double loss)
 {
     lowest_batch_loss_ = std::min(lowest_batch_loss_, loss);
-    const double lr = schedules_.empty() ? 0 : schedules_.front().at(iteration).rounding;
+    const double lr = schedules_.empty() ? 0 : sizes(0, iteration).rounding;
     context_.events.emit(IterationDone{task_.block, iteration, loss, lowest_batch_loss_, lr});
 }
 
-void TuningLoop::check_holdout(int64_t steps_done)
+/// False: the loss is not finite.
+bool TuningLoop::check_holdout(int64_t steps_done)
 {
     const int64_t interval = std::max<int64_t>(1, recipe_.iters / kHoldoutChecks);
     const bool is_due = steps_done % interval == 0 || steps_done == recipe_.iters;
-    if (selection_ == Selection::Holdout && is_due) {
-        TuningTask task = task_;
-        task.micro_batch = micro_batch_;
-        const double loss = measure_loss(task, held_out_);
-        check_finite(loss, steps_done);
-        best_.offer(loss, steps_done, task_.weights);
+    if (selection_ != Selection::Holdout || !is_due) {
+        return true;
     }
+    const double loss = measure_loss(task_, held_out_, micro_batch_);
+    if (!is_finite(loss, steps_done)) {
+        return false;
+    }
+    best_.offer(loss, steps_done, task_.weights);
+    return true;
 }
 
 bool TuningLoop::has_stalled(int64_t iteration) const
@@ -234,19 +308,21 @@ Shuffle TuningLoop::shuffle(int64_t samples, int64_t batch_size) const
     return own_shuffle(context_.random("batches", static_cast<uint64_t>(task_.block)));
 }
 
-TuningOutcome TuningLoop::run()
+/// False: trouble.
+bool TuningLoop::take_steps(TuningOutcome& outcome)
 {
     const int64_t samples = task_.inputs.size(0) - task_.holdout;
     BITSMITH_ASSERT(samples > 0);
     const int64_t batch_size = std::min(samples, task_.global_batch);
     BatchSampler sampler(shuffle(samples, batch_size), samples, batch_size);
-    TuningOutcome outcome;
-    check_holdout(0);
-    for (int64_t i = 0; i < recipe_.iters; ++i) {
+    bool is_sound = check_holdout(0);
+    for (int64_t i = 0; i < recipe_.iters && is_sound; ++i) {
         context_.checkpoint();
         const std::vector<int64_t> batch = sampler.next();
         const double loss = gradients_with_retry(batch);
-        check_finite(loss, i);
+        if (!is_finite(loss, i)) {
+            return false;
+        }
         if (i == 0) {
             outcome.loss_start = loss;
             outcome.first_batch = batch;
@@ -258,9 +334,24 @@ TuningOutcome TuningLoop::run()
         if (has_stalled(i)) {
             break;
         }
+        watch_gradients();
         step(i);
         outcome.iterations = i + 1;
-        check_holdout(i + 1);
+        is_sound =
+            ((i + 1) % kGradientChecks != 0 || had_finite_gradients(i + 1)) && check_holdout(i + 1);
+    }
+    return is_sound && had_finite_gradients(outcome.iterations);
+}
+
+TuningOutcome TuningLoop::run()
+{
+    TuningOutcome outcome;
+    if (!take_steps(outcome)) {
+        for (FusedWeight* weight : task_.weights) {
+            weight->tuned().clear_gradient();
+            weight->tuned().restore({});
+        }
+        return {};
     }
     outcome.best_iteration = outcome.iterations;
     if (selection_ != Selection::Last) {
@@ -270,25 +361,50 @@ TuningOutcome TuningLoop::run()
     return outcome;
 }
 
+/// One way of taking the steps. Once widened, a task stays so.
+struct Rung
+{
+    bool widens;
+    double rate; ///< factor of all step sizes
+    const char* how;
+};
+constexpr Rung kRungs[] = {
+    {false, 1, "as asked"}, {true, 1, "in fp32"}, {false, 0.25, "with a quarter of the step size"}};
+
+std::string name_of(const TuningTask& task)
+{
+    return task.block >= 0 ? concat("block ", task.block) : task.weights.front()->linear().name;
+}
+
 } // namespace
 
 TuningOutcome run_tuning(RunContext& context, const TuningTask& task, const Recipe& recipe)
 {
-    return TuningLoop(context, task, recipe).run();
-}
-
-double measure_loss(const TuningTask& task, const std::vector<int64_t>& samples)
-{
-    const at::NoGradGuard no_grad;
-    double sum = 0, elements = 1;
-    const double positions = counted_positions(task, samples);
-    over_micro_batches(samples, task.micro_batch, [&](std::span<const int64_t> numbers) {
-        const MicroBatch batch(task, numbers);
-        const at::Tensor output = task.forward(batch.hidden);
-        elements = positions * static_cast<double>(output.size(-1));
-        sum += SquaredError(output, batch.target, batch.weights).sum;
-    });
-    return sum / std::max(elements, 1.0);
+    std::string trouble;
+    for (const Rung& rung : kRungs) {
+        if (rung.widens && !(task.widen && task.widen())) {
+            continue;
+        }
+        if (!trouble.empty()) {
+            context.events.warn("numeric_restart",
+                concat(name_of(task), ": ", trouble, "; tuned again ", rung.how));
+        }
+        TuningLoop loop(context, task, recipe, rung.rate);
+        TuningOutcome outcome = loop.run();
+        if (loop.trouble().empty()) {
+            if (rung.rate != 1) {
+                outcome.deviation = concat("tuned ", rung.how, ": ", trouble);
+            }
+            return outcome;
+        }
+        trouble = loop.trouble();
+        require_finite(task.inputs, concat("inputs of ", name_of(task)));
+    }
+    TuningOutcome outcome;
+    outcome.gave_up = true;
+    outcome.deviation = concat("rounded without tuning: ", trouble);
+    context.events.warn("numeric_untuned", concat(name_of(task), ": ", outcome.deviation));
+    return outcome;
 }
 
 } // namespace bitsmith::tune

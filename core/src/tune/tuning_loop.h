@@ -5,12 +5,12 @@
 
 #include "base/context.h"
 #include "tune/fused_weight.h"
-
-#include <bitsmith/recipe.h>
+#include "tune/squared_error.h"
 
 #include <c10/core/Device.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace bitsmith::tune {
@@ -27,18 +27,23 @@ struct TuningTask
     std::function<at::Tensor(const at::Tensor& samples)> target;
     at::Tensor inputs; ///< [samples, tokens, hidden] on any device
     at::Tensor position_weights; ///< [samples, tokens] or undefined; see SquaredError
+    Outliers outliers; ///< that losses leave out
     int64_t holdout = 0; ///< the last samples, not tuned on
     int64_t micro_batch = 1; ///< samples per forward
     int64_t global_batch = 1; ///< samples per step; lowered to the number of tuning samples
     c10::Device device = c10::kCPU;
+    /// Makes `forward` compute in fp32 from the next call on; false: it does already. May be empty.
+    std::function<bool()> widen;
 };
 
 struct TuningOutcome
 {
     double loss_start = 0; ///< on the samples of the first step, before it
-    std::vector<int64_t> first_batch; ///< these samples
+    std::vector<int64_t> first_batch; ///< these samples; none when tuning was given up
     int64_t iterations = 0; ///< steps done
     int64_t best_iteration = 0; ///< steps done in the state that is kept
+    bool gave_up = false; ///< the weights are in the state they started from
+    std::string deviation; ///< how tuning differed from what was asked, and why; empty: in nothing
 };
 
 /// Leaves the state that the recipe's selection keeps in `task.weights`. Emits IterationDone and
@@ -54,10 +59,11 @@ struct TuningOutcome
 /// dynamic_max_gap ends the loop for Minibatch and Holdout.
 ///
 /// Out of device memory: halves micro_batch, with a Warning, and tries the step again.
-/// Throws NumericFailure with block and step when a loss is not finite.
+///
+/// A loss or gradient that is not finite (ahead.md 4.11): all steps again in fp32 where the task
+/// can, then with a quarter of the step sizes, each with a Warning; after that tuning is given up,
+/// with another one. Smaller steps and none are a deviation. Throws NumericFailure when the inputs
+/// are not finite themselves.
 TuningOutcome run_tuning(RunContext& context, const TuningTask& task, const Recipe& recipe);
-
-/// Mean squared error of the present state on `samples`, without gradients.
-double measure_loss(const TuningTask& task, const std::vector<int64_t>& samples);
 
 } // namespace bitsmith::tune

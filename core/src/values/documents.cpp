@@ -32,6 +32,8 @@ BITSMITH_DOCUMENT_FIELDS(FormatInfo)
     v("title", s.title, any_value(), "");
     v("accepts", s.accepts, any_value(), "");
     v("layout", s.layout, any_value(), "");
+    v("runtimes", s.runtimes, any_value(), "");
+    v("serve", s.serve, any_value(), "");
 }
 
 BITSMITH_DOCUMENT_FIELDS(FamilyInfo)

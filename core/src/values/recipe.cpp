@@ -5,6 +5,7 @@
 #include <bitsmith/catalog.h>
 #include <bitsmith/error.h>
 #include <bitsmith/recipe.h>
+#include <bitsmith/scheme.h>
 
 #include <algorithm>
 
@@ -101,6 +102,27 @@ void apply_algorithm(Recipe& recipe, std::string_view name)
     recipe.iters = usual.iters;
     recipe.start = usual.start;
     recipe.nsamples = usual.nsamples == 0 ? 0 : std::max(recipe.nsamples, usual.nsamples);
+}
+
+void apply_algorithm_extension(Recipe& recipe, const Scheme& scheme)
+{
+    constexpr double kOutliers = 0.001;
+    if (scheme.data_type == DataType::IntDouble) {
+        recipe.start = Start::Search;
+        recipe.enable_minmax_tuning = false;
+        return;
+    }
+    constexpr DataType kExtended[] = {DataType::Int, DataType::MxFp, DataType::MxFpRceil,
+        DataType::MxInt, DataType::NvFp, DataType::NvFpE5m3};
+    if (!scheme.sym
+        || std::find(std::begin(kExtended), std::end(kExtended), scheme.data_type)
+            == std::end(kExtended)) {
+        return;
+    }
+    recipe.start = Start::Search;
+    if (scheme.bits < 4 || scheme.act_bits <= 4) {
+        recipe.outlier_fraction = kOutliers;
+    }
 }
 
 const std::vector<RecipeInfo>& recipe_catalog()

@@ -4,6 +4,7 @@
 //     W{bits}A{bits}[G{group}][_ASYM]   integer weights; activations of 4 or 8 bits or as they are (16).
 //                                       Group 128 when not named, one per row with quantized activations
 //     MXFP4, NVFP4, FP8_STATIC ...      the presets of scheme_presets.h; INT8 and INT4 are W8A8 and W4A4
+//     W4A16_MIXED                       integer weights whose bits depend on the layer
 //     gguf:{type}                       a GGUF tensor type
 //     BF16 (or keep)                    not quantized
 //     field=value,field=value...        whatever has no name
@@ -122,6 +123,11 @@ std::optional<Scheme> parse_name(std::string_view text)
             return preset.scheme;
         }
     }
+    for (const BitsMix& mix : bits_mixes()) {
+        if (mix.scheme.mix == text) {
+            return mix.scheme;
+        }
+    }
     for (const auto& [other, name] : kOtherNames) {
         if (other == text) {
             return parse_int_name(name);
@@ -141,6 +147,11 @@ Scheme parse_field_list(std::string_view text)
                 {{"scheme", std::string(text)}, {"found", part}, {"allowed", "field=value"}});
         }
         set_field_text(scheme, part.substr(0, equals), part.substr(equals + 1));
+    }
+    if (!scheme.mix.empty() && find_bits_mix(scheme) == nullptr) {
+        fail(ErrorCode::InvalidSpec, "unknown mix",
+            {{"scheme", std::string(text)}, {"found", scheme.mix}},
+            "The known names are listed by 'list schemes'");
     }
     return scheme;
 }
@@ -176,6 +187,7 @@ int64_t bits_per_group(const Scheme& scheme)
     case DataType::IntDouble:
         return scheme.super_bits * (scheme.sym ? 1 : 2);
     case DataType::Fp8:
+    case DataType::Fp8E5m2:
         return 32;
     default:
         return 8;
@@ -211,6 +223,9 @@ std::vector<SchemeInfo> build_catalog()
             concat(bits, " bits, one scale per row; activations of ", bits,
                 " bits, one scale per token"),
             scheme});
+    }
+    for (const BitsMix& mix : bits_mixes()) {
+        catalog.push_back({std::string(mix.name), "integer", std::string(mix.title), mix.scheme});
     }
     for (const SchemePreset& preset : scheme_presets()) {
         catalog.push_back(
@@ -272,6 +287,9 @@ std::string scheme_name(const Scheme& scheme)
         if (preset.scheme == scheme) {
             return std::string(preset.name);
         }
+    }
+    if (const BitsMix* mix = find_bits_mix(scheme)) {
+        return mix->scheme == scheme ? std::string(mix->name) : field_list(scheme);
     }
     const std::string name = scheme.is_quantized() ? int_name(scheme) : "BF16";
     return parse_name(lower(name)) == scheme ? name : field_list(scheme);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "values/scheme_presets.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <vector>
 
@@ -70,6 +72,13 @@ std::vector<SchemePreset> make_presets()
         preset("FP8_BLOCK", "E4M3 weights in tiles of 128 x 128, activations in groups of 128",
             {8, 128, D::Fp8, D::Fp8, 128, true, 128}),
     };
+}
+
+BitsMix make_bits_mix(std::string_view name, std::string_view title, int64_t other_bits)
+{
+    BitsMix mix{name, title, other_bits, {}};
+    mix.scheme.mix = lower(name);
+    return mix;
 }
 
 Scheme gguf_scheme(std::string_view name, int64_t bits, bool sym, DataType type, int64_t group = 32,
@@ -156,6 +165,21 @@ std::span<const SchemePreset> scheme_presets()
 {
     static const std::vector<SchemePreset> presets = make_presets();
     return presets;
+}
+
+std::span<const BitsMix> bits_mixes()
+{
+    static const std::vector<BitsMix> mixes = {make_bits_mix(
+        "W4A16_MIXED", "routed experts 4 bits, other layers 8: for mixtures of experts", 8)};
+    return mixes;
+}
+
+const BitsMix* find_bits_mix(const Scheme& scheme)
+{
+    const auto mixes = bits_mixes();
+    const auto found = std::find_if(mixes.begin(), mixes.end(),
+        [&scheme](const BitsMix& mix) { return mix.scheme.mix == scheme.mix; });
+    return found == mixes.end() ? nullptr : &*found;
 }
 
 std::span<const GgufPreset> gguf_presets()

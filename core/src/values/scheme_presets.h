@@ -18,6 +18,19 @@ struct SchemePreset
 };
 std::span<const SchemePreset> scheme_presets();
 
+/// A preset of integer weights that gives routed experts the bits of its scheme and all other
+/// layers `other_bits`. Source: algorithm.md 3.4.
+struct BitsMix
+{
+    std::string_view name;
+    std::string_view title;
+    int64_t other_bits;
+    Scheme scheme; ///< with mix = name in lower case
+};
+std::span<const BitsMix> bits_mixes();
+/// The mix that `scheme` names; null when it names none.
+const BitsMix* find_bits_mix(const Scheme& scheme);
+
 /// A GGUF tensor type, or a preset that gives the layers of a model different types.
 struct GgufPreset
 {

@@ -29,11 +29,20 @@ struct Fixture
         spec.recipe.nsamples = 4;
         spec.recipe.seqlen = 16;
     }
-    CalibrationSet build(const std::filesystem::path& dataset)
+    CalibrationSet build(const std::filesystem::path& dataset, const Sampler& sampler = {})
     {
         spec.calibration.dataset = dataset.string();
         const auto model = source::open_model(tiny.path());
-        return build_calibration_set(context, spec, *model, {});
+        return build_calibration_set(context, spec, *model, sampler);
+    }
+    /// Many windows of one letter and numbers.
+    std::string text(const char* name, char letter) const
+    {
+        std::string content;
+        for (int i = 0; i < 300; ++i) {
+            content += std::string(1, letter) + std::to_string(i) + ' ';
+        }
+        return texts.write(name, content).string();
     }
     std::filesystem::path ids(const at::Tensor& values) const
     {
@@ -55,6 +64,11 @@ bool warns(const CalibrationSet& set, const std::string& words)
         [&](const std::string& text) { return text.find(words) != std::string::npos; });
 }
 
+bool holds(const at::Tensor& row, char letter)
+{
+    return row.eq(int64_t{letter}).any().item<bool>();
+}
+
 } // namespace
 
 class CalibrationSetTest : public QObject
@@ -72,6 +86,12 @@ private Q_SLOTS:
     void takesPlainTextWhenTheTemplateFails_data();
     void takesPlainTextWhenTheTemplateFails();
     void warnsOfAFirstTokenThatTheTokenizerDoesNotAdd();
+    void mixesSourcesWithAHoldOutOfEach();
+    void givesASingleSourceAsBefore();
+    void takesTheModelsTextForWhatIsLeft();
+    void saysWhatASourceLacks();
+    void refusesMoreSamplesThanAreAsked();
+    void putsTextsIntoTheChatTemplate();
 };
 
 void CalibrationSetTest::stopsWithoutAFastTokenizer()
@@ -192,6 +212,128 @@ void CalibrationSetTest::warnsOfAFirstTokenThatTheTokenizerDoesNotAdd()
     tokenizer["post_processor"] = nullptr;
     f.tiny.temp.write("tokenizer.json", tokenizer.dump());
     QVERIFY(warns(f.build(text), "does not add it to a text by itself"));
+}
+
+void CalibrationSetTest::mixesSourcesWithAHoldOutOfEach()
+{
+    Fixture f;
+    f.spec.recipe.nsamples = 24;
+    const std::string dataset =
+        f.text("a.txt", 'x') + ":num=6," + f.text("b.txt", 'y') + "," + f.text("c.txt", 'z');
+    const CalibrationSet set = f.build(dataset);
+    QCOMPARE(set.ids.sizes().vec(), (std::vector<int64_t>{24, 16}));
+    QCOMPARE(set.sources.size(), std::size_t(3));
+    QCOMPARE(set.holdout, int64_t{3}); // 6, 9 and 9 times 0.125, one of each
+    const std::string letters = "xyz";
+    for (int64_t source = 0; source < 3; ++source) {
+        QCOMPARE(set.source.eq(source).sum().item<int64_t>(), int64_t{source == 0 ? 6 : 9});
+        QCOMPARE(set.source.slice(0, 21).eq(source).sum().item<int64_t>(), int64_t{1});
+        // The first quarter of what is tuned on holds all of them.
+        QVERIFY(set.source.slice(0, 0, 5).eq(source).any().item<bool>());
+    }
+    for (int64_t i = 0; i < 24; ++i) {
+        const auto source = static_cast<std::size_t>(set.source[i].item<int64_t>());
+        for (std::size_t other = 0; other < 3; ++other) {
+            QCOMPARE(holds(set.ids[i], letters[other]), other == source);
+        }
+    }
+    Fixture again;
+    again.spec = f.spec;
+    const auto model = source::open_model(f.tiny.path());
+    QVERIFY(at::equal(build_calibration_set(again.context, f.spec, *model, {}).ids, set.ids));
+}
+
+void CalibrationSetTest::givesASingleSourceAsBefore()
+{
+    Fixture f;
+    f.spec.recipe.nsamples = 16;
+    const at::Tensor values = at::arange(16 * 16, at::kLong).view({16, 16});
+    const CalibrationSet set = f.build(f.ids(values));
+    QVERIFY(at::equal(set.ids, values));
+    QCOMPARE(set.holdout, int64_t{2});
+    QCOMPARE(set.origin, (f.texts / "ids.safetensors").string());
+    QVERIFY(set.warnings.empty());
+}
+
+void CalibrationSetTest::takesTheModelsTextForWhatIsLeft()
+{
+    Fixture f;
+    f.spec.recipe.nsamples = 12;
+    int64_t answered = 0;
+    const Sampler sampler = [&](const auto& prompts, int64_t max_tokens) {
+        std::vector<std::vector<int32_t>> answers;
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            std::vector<int32_t> answer;
+            for (int64_t t = 0; t < max_tokens; ++t) {
+                answer.push_back(static_cast<int32_t>(300 + (answered + t) % 7));
+            }
+            ++answered;
+            answers.push_back(answer);
+        }
+        return answers;
+    };
+    const CalibrationSet set = f.build("self," + f.text("a.txt", 'x') + ":num=4", sampler);
+    QCOMPARE(set.ids.size(0), int64_t{12});
+    QCOMPARE(set.source.eq(0).sum().item<int64_t>(), int64_t{8});
+    QVERIFY2(set.origin.find("answers of the model (8)") != std::string::npos, set.origin.c_str());
+    QCOMPARE(set.sources, (std::vector<std::string>{"self", (f.texts / "a.txt").string()}));
+    // Nothing is left for it: the model is not asked.
+    answered = 0;
+    f.build("self," + f.text("a.txt", 'x') + ":num=12", sampler);
+    QCOMPARE(answered, int64_t{0});
+}
+
+void CalibrationSetTest::saysWhatASourceLacks()
+{
+    Fixture f;
+    f.spec.recipe.nsamples = 8;
+    const std::string little = f.texts.write("little.txt", "some twenty letters").string();
+    const CalibrationSet set = f.build(little + ":num=4," + f.text("a.txt", 'x'));
+    QCOMPARE(set.source.eq(0).sum().item<int64_t>(), int64_t{1});
+    QCOMPARE(set.ids.size(0), int64_t{8}); // the other source gives the rest
+    QVERIFY(warns(set, little + " gives 1 samples"));
+    const CalibrationSet none =
+        f.build(f.texts.write("short.txt", "short").string() + "," + f.text("a.txt", 'x'));
+    QVERIFY(warns(none, "short.txt gives 0 samples: 1 documents, 5 tokens"));
+}
+
+void CalibrationSetTest::refusesMoreSamplesThanAreAsked()
+{
+    Fixture f;
+    EXPECT_ERROR(InvalidSpec,
+        EXPECT_WORDS({"calibration.dataset", "found: 5 by num=", "4 or fewer", "--nsamples"}),
+        f.build(f.text("a.txt", 'x') + ":num=3," + f.text("b.txt", 'y') + ":num=2"));
+    const CalibrationSet set =
+        f.build(f.text("a.txt", 'x') + ":num=1," + f.text("b.txt", 'y') + ":num=2");
+    QCOMPARE(set.asked, int64_t{3});
+    QVERIFY(!warns(set, "samples asked"));
+}
+
+void CalibrationSetTest::putsTextsIntoTheChatTemplate()
+{
+    Fixture f;
+    const auto file = f.tiny.temp / "tokenizer_config.json";
+    Json config = read_json_file(file);
+    config["chat_template"] =
+        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}#{% endif %}";
+    f.tiny.temp.write("tokenizer_config.json", config.dump());
+    f.spec.recipe.nsamples = 1;
+    f.spec.calibration.packing = Packing::Filtered;
+    const std::string path = f.texts.write("a.jsonl", "\"0123456789012345\"").string();
+    const auto text_of = [](const CalibrationSet& set) {
+        std::string text;
+        for (int64_t i = 1; i < set.ids.size(1); ++i) { // after BOS
+            text += static_cast<char>(set.ids[0][i].item<int64_t>());
+        }
+        return text;
+    };
+    QCOMPARE(text_of(f.build(path)), std::string("012345678901234"));
+    QCOMPARE(text_of(f.build(path + ":apply_chat_template")), std::string("<user>012345678"));
+    QCOMPARE(text_of(f.build(path + ":system_prompt=No.")), std::string("<system>No.<use"));
+    config.erase("chat_template");
+    f.tiny.temp.write("tokenizer_config.json", config.dump());
+    QVERIFY(warns(f.build(path + ":apply_chat_template"), "no chat template"));
 }
 
 BITSMITH_TEST(CalibrationSetTest)

@@ -50,6 +50,8 @@ private Q_SLOTS:
     void gradientMatchesFiniteDifferences();
     void gradientsReachAWeightPutInByAHook();
     void clearsHooksWhenAnExceptionPasses();
+    void keysAndValuesPassTheCacheTransform_data();
+    void keysAndValuesPassTheCacheTransform();
     void readsStackedExpertsOfEveryStorage_data();
     void readsStackedExpertsOfEveryStorage();
     void namesTheMissingTensor();
@@ -146,6 +148,49 @@ void DecoderBlockTest::clearsHooksWhenAnExceptionPasses()
         QFAIL("the hook was not called");
     } catch (const Error&) { }
     QVERIFY(block->forward(x, shared).equal(before));
+}
+
+void DecoderBlockTest::keysAndValuesPassTheCacheTransform_data()
+{
+    QTest::addColumn<QString>("type");
+    for (const char* type : {"llama", "qwen3", "gemma2", "phi3"}) {
+        QTest::newRow(type) << QString(type);
+    }
+}
+
+void DecoderBlockTest::keysAndValuesPassTheCacheTransform()
+{
+    struct Doubling : CacheTransform
+    {
+        at::Tensor keys, values; // as they came
+        void apply(at::Tensor& k, at::Tensor& v) override
+        {
+            keys = k;
+            values = v;
+            k = k * 2;
+            v = v * 2;
+        }
+    };
+    QFETCH(QString, type);
+    const at::NoGradGuard no_grad;
+    const DecoderSpec spec = spec_of(tiny_config(qPrintable(type)));
+    const auto block = load_block(spec, 0, *random_weights(spec), at::kFloat);
+    const BlockShared shared(6, 0, at::kFloat);
+    const at::Tensor x = at::randn({2, 6, 32});
+    KvCache plain, doubled;
+    const at::Tensor expected = block->forward(x, shared, &plain);
+    const auto transform = std::make_shared<Doubling>();
+    block->cache_transform = transform;
+    // What enters the cache: heads of their own, behind the rotary embedding.
+    const at::Tensor found = block->forward(x, shared, &doubled);
+    QVERIFY(at::equal(transform->keys, plain.keys));
+    QVERIFY(at::equal(transform->values, plain.values));
+    QVERIFY(at::equal(doubled.keys, plain.keys * 2));
+    QVERIFY(at::equal(doubled.values, plain.values * 2));
+    QVERIFY(max_difference(found, expected) > 1e-3);
+    QCOMPARE(max_difference(block->forward(x, shared), found), 0.0);
+    block->cache_transform = nullptr;
+    QCOMPARE(max_difference(block->forward(x, shared), expected), 0.0);
 }
 
 void DecoderBlockTest::readsStackedExpertsOfEveryStorage_data()

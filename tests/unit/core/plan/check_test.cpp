@@ -95,6 +95,8 @@ const std::vector<RuleCase>& cases()
                 m.tied_head = true;
             }},
         {"V15", Severity::Error, "recipe.nsamples", [](auto& s, auto&) { s.recipe.nsamples = 0; }},
+        {"V15", Severity::Error, "calibration.dataset",
+            [](auto& s, auto&) { s.calibration.dataset = "a.txt:split=train"; }},
         {"V16", Severity::Warning, "recipe.selection",
             [](auto& s, auto&) { s.calibration.holdout = 0; }},
         {"V17", Severity::Warning, "recipe.batch_size",
@@ -103,6 +105,12 @@ const std::vector<RuleCase>& cases()
         {"V24", Severity::Warning, "evaluation.text",
             [](auto& s, auto&) {
                 s.calibration.dataset = "a.txt,b.txt";
+                s.evaluation.text = "b.txt";
+                s.evaluation.metrics = {"kld"};
+            }},
+        {"V24", Severity::Warning, "evaluation.text",
+            [](auto& s, auto&) {
+                s.calibration.dataset = "a.txt,b.txt:num=4";
                 s.evaluation.text = "b.txt";
                 s.evaluation.metrics = {"kld"};
             }},
@@ -157,10 +165,30 @@ const std::vector<RuleCase>& cases()
                 s.scheme.scheme = "FP8_STATIC";
                 s.recipe = named_recipe("rtn");
             }},
+        {"V40", Severity::Error, "recipe.static_kv_dtype",
+            [](auto& s, auto&) { s.recipe.static_kv_dtype = CacheType::Fp8; }}, // auto_round
+        {"V40", Severity::Error, "recipe.static_kv_dtype",
+            [](auto& s, auto&) {
+                s.recipe = named_recipe("rtn");
+                s.recipe.static_kv_dtype = CacheType::Fp8;
+                s.exports.formats = {"llm_compressor"};
+            }},
         {"V37", Severity::Error, "recipe.nsamples",
             [](auto& s, auto&) {
                 s.recipe = named_recipe("gptq");
                 s.recipe.nsamples = 0;
+            }},
+        {"V41", Severity::Error, "calibration.imatrix",
+            [](auto& s, auto&) { s.calibration.imatrix = "/nowhere/imatrix.gguf"; }},
+        {"V41", Severity::Warning, "recipe.start",
+            [](auto& s, auto&) {
+                s.calibration.imatrix = "imatrix.gguf";
+                s.recipe.start = Start::MinMax;
+            }},
+        {"V41", Severity::Warning, "recipe.start",
+            [](auto& s, auto&) {
+                s.calibration.imatrix = "imatrix.gguf";
+                s.recipe = named_recipe("gptq");
             }},
     };
     return list;

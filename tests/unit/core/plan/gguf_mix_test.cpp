@@ -23,6 +23,8 @@ private Q_SLOTS:
     void knowsTheLayersOfEveryFamily();
     void countsTheExpertsOfABlockOnce();
     void knowsTheOtherNameOfQ6K();
+    void givesTablesTheTypesOfLlamaCpp_data();
+    void givesTablesTheTypesOfLlamaCpp();
 };
 
 namespace {
@@ -204,6 +206,40 @@ void GgufMixTest::knowsTheOtherNameOfQ6K()
     QVERIFY(!is_gguf_mix(parse_scheme("gguf:q6_k")));
     QVERIFY(is_gguf_mix(parse_scheme("gguf:q5_k_s")));
     QCOMPARE(scheme_name(parse_scheme("gguf:Q5_K_S")), std::string("gguf:q5_k_s"));
+}
+
+void GgufMixTest::givesTablesTheTypesOfLlamaCpp_data()
+{
+    QTest::addColumn<QString>("preset");
+    QTest::addColumn<int>("columns");
+    QTest::addColumn<QString>("head");
+    QTest::addColumn<QString>("embedding");
+    const auto row = [](const char* preset, int columns, const char* head, const char* embedding) {
+        QTest::addRow("%s, %d columns", preset, columns)
+            << QString(preset) << columns << QString(head) << QString(embedding);
+    };
+    row("q4_k_m", 2048, "q6_k", "q4_k");
+    row("q4_k_m", 576, "q8_0", "q5_0");
+    row("q5_k_s", 576, "q8_0", "q5_1");
+    row("q2_k_s", 2048, "q6_k", "q2_k");
+    row("q3_k_l", 2880, "q8_0", "q4_0");
+    row("q6_k", 2048, "q6_k", "q6_k");
+    row("q6_k_s", 576, "q8_0", "q8_0");
+    row("q4_0", 2048, "q6_k", "q4_0");
+    row("q4_0", 576, "q8_0", "q4_0");
+    row("q5_1", 2048, "q6_k", "q5_1");
+    row("q8_0", 2048, "q8_0", "q8_0");
+    row("q2_k_mixed", 2048, "q8_0", "q8_0");
+}
+
+// formats.md 6.8.
+void GgufMixTest::givesTablesTheTypesOfLlamaCpp()
+{
+    QFETCH(QString, preset);
+    QFETCH(int, columns);
+    const std::string name = preset.toStdString();
+    QTEST(text(gguf_table_type(name, GgufCategory::Output, columns)), "head");
+    QTEST(text(gguf_table_type(name, GgufCategory::TokenEmbd, columns)), "embedding");
 }
 
 BITSMITH_TEST(GgufMixTest)

@@ -22,6 +22,7 @@ private Q_SLOTS:
     void appliesSingleFieldsOfTheScheme();
     void refusesChangesOfASchemeThatDoesNotQuantize();
     void namesTheRuleWhoseSchemeCannotBeRead();
+    void mixesBitsByExperts();
 };
 
 namespace {
@@ -167,6 +168,33 @@ void PlanBuilderTest::namesTheRuleWhoseSchemeCannotBeRead()
         QCOMPARE(error.code(), ErrorCode::InvalidSpec);
         QCOMPARE(error.context().front().second, std::string("scheme.overrides[1]"));
     }
+}
+
+/// algorithm.md 3.4.
+void PlanBuilderTest::mixesBitsByExperts()
+{
+    ModelInfo info = model();
+    info.layers.push_back({"model.layers.0.mlp.experts.3.up_proj", 0, 64, 64, "BF16", 0, true, ""});
+    info.layers.push_back(
+        {"model.layers.0.mlp.shared_expert.up_proj", 0, 64, 64, "BF16", 0, true, ""});
+    JobSpec spec = job("w4a16_mixed");
+    spec.scheme.group_size = 32;
+    spec.scheme.quant_lm_head = true;
+    spec.scheme.overrides = {
+        {"*layers.1.*", "W3A16G32"}, {"layers.1.self_attn.v_proj", "W4A16_MIXED"}};
+    const Plan plan = build_plan(spec, info);
+    const auto name = [&plan](const char* of) { return scheme_name(layer(plan, of).scheme); };
+    QCOMPARE(name("model.layers.0.mlp.experts.3.up_proj"), std::string("W4A16G32"));
+    QCOMPARE(name("model.layers.0.mlp.shared_expert.up_proj"), std::string("W8A16G32"));
+    QCOMPARE(name("model.layers.0.self_attn.q_proj"), std::string("W8A16G32"));
+    QCOMPARE(name("lm_head"), std::string("W8A16G32"));
+    QCOMPARE(name("model.layers.0.mlp.gate"), std::string("BF16"));
+    QCOMPARE(name("model.layers.1.self_attn.q_proj"), std::string("W3A16G32"));
+    QCOMPARE(name("model.layers.1.self_attn.v_proj"), std::string("W8A16"));
+    QCOMPARE(layer(plan, "model.layers.0.mlp.experts.3.up_proj").reason,
+        std::string("W4A16_MIXED: routed expert"));
+    QVERIFY(layer(plan, "model.layers.0.self_attn.q_proj").as_asked);
+    QVERIFY_EXCEPTION_THROWN(build_plan(job("bits=4,mix=w5a16_mixed"), info), Error);
 }
 
 BITSMITH_TEST(PlanBuilderTest)

@@ -2,6 +2,7 @@
 // Scaled floating point formats: decode(encode(w, t)) == fake_quantize(w, t) bit for bit over every
 // preset, the published numbers of each grid, and examples small enough to check by hand.
 #include "quant/activations.h"
+#include "quant/cache_numbers.h"
 #include "quant/codec.h"
 #include "quant/element_grid.h"
 #include "quant/powers.h"
@@ -31,6 +32,9 @@ float nearest(const at::Tensor& table, double x)
     const int64_t half = table.size(0) / 2;
     int64_t best = 0;
     for (int64_t code = 0; code < half; ++code) {
+        if (code > 0 && numbers[code] == numbers[code - 1]) {
+            break; // codes behind the largest number
+        }
         const double distance = std::abs(std::abs(x) - numbers[code]);
         const double shortest = std::abs(std::abs(x) - numbers[best]);
         if (distance < shortest || (distance == shortest && code % 2 == 0)) {
@@ -55,6 +59,9 @@ private Q_SLOTS:
     void decodesToWhatItFakeQuantizes_data();
     void decodesToWhatItFakeQuantizes();
     void followsThePublishedExamples();
+    void givesTheBytesOfTorch_data();
+    void givesTheBytesOfTorch();
+    void roundsACacheByItsLargestNumber();
     void sharesATensorScale();
     void tilesShareAScale();
     void searchNeverWorsensTheError_data();
@@ -74,6 +81,9 @@ void GridCodecTest::gridsHoldTheirPublishedNumbers()
     QCOMPARE(kE4M3.table()[0x40].item<float>(), 2.0F);
     QCOMPARE(kE4M3.table()[0x7E].item<float>(), 448.0F);
     QCOMPARE(kE4M3.table()[1].item<float>(), std::ldexp(1.0F, -9));
+    QCOMPARE(kE5M2.table()[0x7B].item<float>(), 57344.0F);
+    QCOMPARE(kE5M2.table()[0x3C].item<float>(), 1.0F);
+    QCOMPARE(kE5M2.table()[1].item<float>(), std::ldexp(1.0F, -16));
     QCOMPARE(kUE5M3.table()[254].item<float>(), 114688.0F);
     QCOMPARE(kUE5M3.table()[1].item<float>(), std::ldexp(1.0F, -17));
     QCOMPARE(kFixed4.table()[7].item<float>(), 1.75F);
@@ -83,8 +93,8 @@ void GridCodecTest::gridsHoldTheirPublishedNumbers()
 void GridCodecTest::roundsToTheNearestNumber_data()
 {
     QTest::addColumn<int>("index");
-    const char* names[] = {"E2M1", "E2M3", "E4M3", "fixed 4", "fixed 8"};
-    for (int i = 0; i < 5; ++i) {
+    const char* names[] = {"E2M1", "E2M3", "E4M3", "fixed 4", "fixed 8", "E5M2"};
+    for (int i = 0; i < 6; ++i) {
         QTest::newRow(names[i]) << i;
     }
 }
@@ -92,7 +102,8 @@ void GridCodecTest::roundsToTheNearestNumber_data()
 void GridCodecTest::roundsToTheNearestNumber()
 {
     QFETCH(int, index);
-    const ElementGrid grid = (std::array{kE2M1, kE2M3, kE4M3, kFixed4, kFixed8})[size_t(index)];
+    const ElementGrid grid =
+        (std::array{kE2M1, kE2M3, kE4M3, kFixed4, kFixed8, kE5M2})[size_t(index)];
     const at::Tensor table = grid.table();
     // All numbers, all midpoints between them, and values around both.
     const at::Tensor sorted = std::get<0>(table.narrow(0, 0, table.size(0) / 2).sort());
@@ -158,6 +169,8 @@ void GridCodecTest::decodesToWhatItFakeQuantizes_data()
     QTest::newRow("MXINT8") << "bits=8,group_size=32,data_type=mx_int" << 72;
     QTest::newRow("MXFP6 rounded up") << "bits=6,group_size=32,data_type=mx_fp_rceil" << 72;
     QTest::newRow("FP8 in groups") << "bits=8,group_size=64,data_type=fp8" << 200;
+    QTest::newRow("E5M2 per row") << "bits=8,group_size=-1,data_type=fp8_e5m2" << 72;
+    QTest::newRow("E5M2 in groups") << "bits=8,group_size=64,data_type=fp8_e5m2" << 200;
     QTest::newRow("FP8 in tall tiles") << "bits=8,group_size=64,group_rows=4,data_type=fp8" << 200;
 }
 
@@ -218,6 +231,51 @@ void GridCodecTest::followsThePublishedExamples()
     const QuantizedWeight row = codec_for(fp8).encode(x, fp8, {});
     QCOMPARE(row.codes[0][3].item<int>(), 0x7E);
     QCOMPARE(row.scales.item<float>(), 7.0F / 448.0F);
+}
+
+void GridCodecTest::givesTheBytesOfTorch_data()
+{
+    QTest::addColumn<QString>("scheme");
+    QTest::addColumn<int>("type");
+    QTest::addColumn<double>("max");
+    QTest::newRow("E4M3") << "FP8_DYNAMIC" << int(at::kFloat8_e4m3fn) << 448.0;
+    QTest::newRow("E5M2") << "bits=8,group_size=-1,data_type=fp8_e5m2" << int(at::kFloat8_e5m2)
+                          << 57344.0;
+}
+
+void GridCodecTest::givesTheBytesOfTorch()
+{
+    QFETCH(QString, scheme);
+    QFETCH(int, type);
+    QFETCH(double, max);
+    const Scheme format = parse_scheme(scheme.toStdString());
+    at::manual_seed(7);
+    // Magnitudes from far below the smallest number up to the largest.
+    const at::Tensor w = at::randn({16, 200}) * at::pow(10, at::rand({16, 200}) * -9);
+    const QuantizedWeight codes = codec_for(format).encode(w, format, {});
+    const at::Tensor scales = std::get<0>(w.abs().max(1, true)) / max;
+    QVERIFY(at::equal(codes.scales, scales));
+    const at::Tensor numbers = (w / scales).to(static_cast<at::ScalarType>(type));
+    QVERIFY(at::equal(codec_for(format).decode(codes), numbers.to(at::kFloat) * scales));
+    // Torch keeps the sign of a zero.
+    const at::Tensor is_zero = numbers.to(at::kFloat) == 0;
+    QVERIFY(at::equal(codes.codes, numbers.view(at::kByte).masked_fill(is_zero, 0)));
+}
+
+void GridCodecTest::roundsACacheByItsLargestNumber()
+{
+    QCOMPARE(cache_scale(at::tensor({224.0F})).item<float>(), 0.5F);
+    QCOMPARE(cache_scale(at::tensor({0.0F})).item<float>(), 1.0F / (448.0F * 512.0F));
+    at::manual_seed(8);
+    const at::Tensor keys = at::randn({2, 3, 5, 8}).transpose(1, 2); // heads as a view
+    const at::Tensor largest = keys.abs().max().reshape({1}) * 0.5; // what is larger is clipped
+    const at::Tensor scale = cache_scale(largest);
+    const at::Tensor expected =
+        (keys / scale).clamp(-448, 448).to(at::kFloat8_e4m3fn).to(at::kFloat) * scale;
+    QVERIFY(at::equal(fake_quantize_cache(keys, largest), expected));
+    const at::Tensor leaf = keys.clone().requires_grad_();
+    fake_quantize_cache(leaf, largest).sum().backward();
+    QVERIFY(at::equal(leaf.grad(), at::ones_like(leaf)));
 }
 
 void GridCodecTest::sharesATensorScale()
