@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Format `auto_round`: a Hugging Face folder whose quantized linear layers are packed words, read by
+// Format `auto_round`: a Hugging Face folder whose quantized linear layers are packed, read by
 // transformers with the auto-round package, vLLM and SGLang. Source: formats.md 2.
 //
-// All layers symmetric: packing_format `auto_round:auto_gptq` (zero points stored minus one).
-// Otherwise: `auto_round` (zero points as they are). Every other tensor is copied as it is stored.
+// Integers of 2, 3, 4 and 8 bits, MXFP4, MXFP8, MXINT4, NVFP4 and FP8, one kind per folder; what the
+// tensors of a layer are follows from the kind (export/auto_round_layout.h). Every other tensor is
+// copied as it is stored.
 #pragma once
 
 #include "base/json_io.h"
@@ -18,6 +19,7 @@ public:
     FormatInfo info() const override;
     std::string refusal(const Scheme& scheme) const override;
     std::string model_refusal(const ModelInfo& model) const override;
+    std::string plan_refusal(const Plan& plan) const override;
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;
     std::vector<std::string> notes(const ExportInput& input) const override;
@@ -27,7 +29,8 @@ public:
         const std::filesystem::path& folder, const ExportInput* input) const override;
 };
 
-/// The object `quantization_config` of config.json (formats.md 2.1, 2.2).
+/// The object `quantization_config` of config.json (formats.md 2.1, 2.2, 2.8). Throws as
+/// auto_round_packing does.
 Json auto_round_config(const ExportInput& input);
 
 } // namespace bitsmith::exporting

@@ -3,120 +3,153 @@
 
 #include "base/text.h"
 
-#include <ATen/ATen.h>
+#include <bitsmith/error.h>
 
-#include <set>
+#include <algorithm>
 
 namespace bitsmith::exporting {
 
 namespace {
 
-constexpr std::string_view kWeight = ".weight";
-constexpr std::string_view kBias = ".bias";
-
-void check_shape(const PlannedLayer& layer)
+/// The packing of a layer of numbers that are no integers.
+AutoRoundPacking float_packing(const Scheme& scheme)
 {
-    if (layer.rows % 32 != 0 || layer.columns % 32 != 0) {
-        fail(ErrorCode::ShapeMismatch,
-            "auto_round packs only layers whose sides are multiples of 32",
-            {{"layer", layer.name}, {"found", concat("[", layer.rows, ", ", layer.columns, "]")}},
-            "Keep this layer at 16 bits.");
+    switch (scheme.data_type) {
+    case DataType::NvFpE5m3:
+        return AutoRoundPacking::NvFpE5m3;
+    case DataType::MxInt:
+        return AutoRoundPacking::MxInt;
+    case DataType::Fp8:
+        return scheme.group_rows > 1         ? AutoRoundPacking::Fp8Tiles
+            : scheme.quantizes_activations() ? AutoRoundPacking::Fp8Static
+                                             : AutoRoundPacking::Fp8Weights;
+    default:
+        return AutoRoundPacking::CompressedTensors;
     }
 }
 
-void add_layer(AutoRoundLayout& layout, const PlannedLayer& layer)
+AutoRoundPacking int_packing(const Plan& plan)
 {
-    check_shape(layer);
-    const int64_t groups = quant::group_count(layer.scheme, layer.columns);
-    const int64_t bits = layer.scheme.bits;
-    layout.tensors.push_back({layer.name + ".qweight", AutoRoundPart::Codes, layer.name,
-        {layer.columns / 32 * bits, layer.rows}, at::kInt});
-    layout.tensors.push_back({layer.name + ".qzeros", AutoRoundPart::Zeros, layer.name,
-        {groups, layer.rows / 32 * bits}, at::kInt});
-    layout.tensors.push_back({layer.name + ".scales", AutoRoundPart::Scales, layer.name,
-        {groups, layer.rows}, at::kHalf});
+    if (!has_asymmetric_layers(plan)) {
+        return AutoRoundPacking::Gptq;
+    }
+    const PackedIntStyle awq = auto_round_int_style(AutoRoundPacking::Awq);
+    const bool fits =
+        std::all_of(plan.layers.begin(), plan.layers.end(), [&](const PlannedLayer& layer) {
+            return !layer.scheme.is_quantized()
+                || (packed_int_refusal(layer.scheme, awq).empty()
+                    && packed_shape_refusal(layer, awq).empty());
+        });
+    return fits ? AutoRoundPacking::Awq : AutoRoundPacking::Plain;
+}
+
+/// A quantized layer that needs another packing than the first one; null when there is none.
+const PlannedLayer* odd_layer(const Plan& plan, const PlannedLayer* first)
+{
+    const auto packing_of = [](const Scheme& scheme) {
+        return scheme.data_type == DataType::Int ? AutoRoundPacking::Gptq : float_packing(scheme);
+    };
+    const auto odd =
+        std::find_if(plan.layers.begin(), plan.layers.end(), [&](const PlannedLayer& layer) {
+            return first != nullptr && layer.scheme.is_quantized()
+                && packing_of(layer.scheme) != packing_of(first->scheme);
+        });
+    return odd == plan.layers.end() ? nullptr : &*odd;
+}
+
+const PlannedLayer* first_quantized(const Plan& plan)
+{
+    const auto first = std::find_if(plan.layers.begin(), plan.layers.end(),
+        [](const PlannedLayer& layer) { return layer.scheme.is_quantized(); });
+    return first == plan.layers.end() ? nullptr : &*first;
+}
+
+/// Scales of FP8 are a vector where compressed-tensors has a column, and those of tiles have the name
+/// that DeepSeek gave them.
+void adapt_scale(CompressedTensor& scale, const PlannedLayer& layer)
+{
+    if (layer.scheme.group_rows > 1) {
+        scale.name = layer.name + ".weight_scale_inv";
+    } else {
+        scale.shape.resize(1);
+    }
 }
 
 } // namespace
 
-AutoRoundLayout auto_round_layout(const ExportInput& input)
+const AutoRoundPackingInfo& packing_info(AutoRoundPacking packing)
 {
-    AutoRoundLayout layout;
-    std::set<std::string, std::less<>> placed;
-    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
-        if (const auto* layer = quantized_layer(input.plan, entry.name, kWeight)) {
-            add_layer(layout, *layer);
-            placed.insert(layer->name);
-        } else if (quantized_layer(input.plan, entry.name, kBias) != nullptr) {
-            layout.tensors.push_back(
-                {entry.name, AutoRoundPart::Bias, entry.name, entry.shape, at::kHalf});
-        } else {
-            layout.tensors.push_back({entry.name, AutoRoundPart::Copy, entry.name, entry.shape,
-                copied_type(input.model, entry)});
-        }
-    }
-    for (const PlannedLayer* head : heads_to_add(input, placed)) {
-        add_layer(layout, *head);
-    }
-    const bool has_zeros = std::any_of(input.plan.layers.begin(), input.plan.layers.end(),
-        [](const PlannedLayer& layer) { return layer.scheme.is_quantized() && !layer.scheme.sym; });
-    layout.offset = has_zeros ? tensor::ZeroOffset::Plain : tensor::ZeroOffset::MinusOne;
-    return layout;
+    static constexpr AutoRoundPackingInfo infos[] = {
+        {"auto_round:auto_gptq", "", ""},
+        {"auto_round", "",
+            "asymmetric layers use the packing 'auto_round', which transformers with the package "
+            "auto-round reads and vLLM and SGLang do not."},
+        {"auto_round:auto_awq", "float16", ""},
+        {"auto_round:llm_compressor", "", ""},
+        {"auto_round:llm_compressor_nvfp4_e5m3", "",
+            "NVFP4 with UE5M3 scales is read by the package auto-round only."},
+        {"auto_round", "", "MXINT4 is read by the package auto-round only."},
+        {"auto_round:fp8_static", "bfloat16", ""},
+        {"", "",
+            "no runtime is known to read FP8 weights with 16-bit activations in this format; the "
+            "format llm_compressor is read by vLLM."},
+        {"auto_round:fp8", "bfloat16",
+            "FP8 tiles are read by vLLM; transformers refuses their group size in this format."},
+    };
+    return infos[static_cast<std::size_t>(packing)];
 }
 
-const quant::QuantizedWeight& AutoRoundPacker::layer(const std::string& name)
+bool holds_integers(AutoRoundPacking packing)
 {
-    if (layer_name_ == name) {
-        return layer_;
-    }
-    layer_ = input_.layers.load(name);
-    layer_name_ = name;
-    const PlannedLayer* planned = input_.plan.find(name);
-    BITSMITH_ASSERT(planned != nullptr);
-    const int64_t groups = quant::group_count(planned->scheme, planned->columns);
-    if (layer_.rows() != planned->rows || layer_.columns() != planned->columns
-        || layer_.scales.numel() != planned->rows * groups
-        || layer_.zeros.numel() != planned->rows * groups) {
-        fail(ErrorCode::ShapeMismatch, "quantized weights do not have the planned shape",
-            {{"layer", name}, {"found", concat("[", layer_.rows(), ", ", layer_.columns(), "]")},
-                {"allowed", concat("[", planned->rows, ", ", planned->columns, "]")}});
-    }
-    if (layer_.scales.scalar_type() != at::kHalf
-        || !at::isfinite(layer_.scales).all().item<bool>()) {
-        fail(ErrorCode::NumericFailure, "scales are not finite 16-bit numbers", {{"layer", name}},
-            "Keep this layer at 16 bits, or use smaller groups.");
-    }
-    return layer_;
+    return packing == AutoRoundPacking::Gptq || packing == AutoRoundPacking::Plain
+        || packing == AutoRoundPacking::Awq;
 }
 
-at::Tensor AutoRoundPacker::produce(const AutoRoundTensor& tensor)
+std::string auto_round_plan_refusal(const Plan& plan)
 {
-    switch (tensor.part) {
-    case AutoRoundPart::Codes: {
-        const quant::QuantizedWeight& weight = layer(tensor.source);
-        return tensor::pack_gptq_codes(weight.codes, input_.plan.find(tensor.source)->scheme.bits);
+    const PlannedLayer* first = first_quantized(plan);
+    const PlannedLayer* odd = odd_layer(plan, first);
+    return odd == nullptr
+        ? ""
+        : concat("auto_round describes one kind of numbers per folder, but ", first->name, " is ",
+            scheme_name(first->scheme), " and ", odd->name, " is ", scheme_name(odd->scheme));
+}
+
+AutoRoundPacking auto_round_packing(const Plan& plan)
+{
+    const std::string reason = auto_round_plan_refusal(plan);
+    if (!reason.empty()) {
+        fail(ErrorCode::UnsupportedScheme, reason, {{"format", "auto_round"}},
+            "Export as llm_compressor, which describes every layer, or use one kind of numbers.");
     }
-    case AutoRoundPart::Zeros: {
-        const quant::QuantizedWeight& weight = layer(tensor.source);
-        return tensor::pack_gptq_zeros(weight.zeros.reshape({weight.rows(), -1}),
-            input_.plan.find(tensor.source)->scheme.bits, layout_.offset);
+    const PlannedLayer* first = first_quantized(plan);
+    return first == nullptr || first->scheme.data_type == DataType::Int
+        ? int_packing(plan)
+        : float_packing(first->scheme);
+}
+
+PackedIntStyle auto_round_int_style(AutoRoundPacking packing)
+{
+    BITSMITH_ASSERT(holds_integers(packing));
+    PackedIntStyle style{"auto_round"};
+    if (packing == AutoRoundPacking::Awq) {
+        style.order = PackedIntOrder::Awq;
+    } else if (packing == AutoRoundPacking::Gptq) {
+        style.offset = tensor::ZeroOffset::MinusOne;
     }
-    case AutoRoundPart::Scales: {
-        const quant::QuantizedWeight& weight = layer(tensor.source);
-        return weight.scales.reshape({weight.rows(), -1}).t().contiguous();
-    }
-    case AutoRoundPart::Bias: {
-        at::Tensor bias = input_.model.tensors->load(tensor.source).to(tensor.type);
-        if (!at::isfinite(bias).all().item<bool>()) {
-            fail(ErrorCode::NumericFailure, "a bias exceeds the range of 16-bit numbers",
-                {{"tensor", tensor.source}}, "Keep this layer at 16 bits.");
+    return style;
+}
+
+std::vector<CompressedTensor> auto_round_float_layout(const ExportInput& input)
+{
+    return folder_layout<CompressedPart>(input, [](auto& layout, const PlannedLayer& layer) {
+        for (CompressedTensor& tensor : compressed_layer(layer)) {
+            if (tensor.part == CompressedPart::Scale && layer.scheme.data_type == DataType::Fp8) {
+                adapt_scale(tensor, layer);
+            }
+            layout.push_back(std::move(tensor));
         }
-        return bias;
-    }
-    case AutoRoundPart::Copy:
-        return input_.model.tensors->load(tensor.source).to(tensor.type);
-    }
-    fail(ErrorCode::Internal, "unknown part of a layout");
+    });
 }
 
 } // namespace bitsmith::exporting

@@ -1,57 +1,67 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Which tensors an auto_round folder holds, in which order and of which type: a pure function of
-// model and plan, so that headers can be written before the data and checked after it.
+// Which layouts the format auto_round has, which one a plan gets, and the tensors of it: a pure
+// function of model and plan, so that headers can be written before the data and checked after it.
+// Source: formats.md 1.7, 2.3 - 2.9.
 #pragma once
 
-#include "export/folder_format.h"
-#include "tensor/bit_pack.h"
+#include "export/compressed_tensors_layout.h"
+#include "export/packed_int.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bitsmith::exporting {
 
-enum class AutoRoundPart
+/// A folder has one.
+enum class AutoRoundPacking
 {
-    Copy, ///< a tensor of the source
-    Codes,
-    Zeros,
-    Scales,
-    Bias, ///< of a quantized layer: fp16
+    Gptq, ///< integers, zero points minus one
+    Plain, ///< integers, zero points as they are
+    Awq, ///< 4-bit integers
+    CompressedTensors, ///< MXFP4, MXFP8 and NVFP4
+    NvFpE5m3,
+    MxInt,
+    Fp8Static, ///< calibrated scales of activations
+    Fp8Weights, ///< activations as they are
+    Fp8Tiles,
 };
 
-using AutoRoundTensor = FolderTensor<AutoRoundPart>; ///< source: the tensor for Copy and Bias
-
-struct AutoRoundLayout
+struct AutoRoundPackingInfo
 {
-    std::vector<AutoRoundTensor> tensors;
-    tensor::ZeroOffset offset = tensor::ZeroOffset::MinusOne;
+    std::string_view word; ///< packing_format; empty: the key is absent
+    std::string_view dtype; ///< what config.json names; empty: as the source
+    std::string_view note; ///< what users should know; empty: nothing
 };
+const AutoRoundPackingInfo& packing_info(AutoRoundPacking packing);
+bool holds_integers(AutoRoundPacking packing);
 
-/// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one
-/// whose sides are not multiples of 32.
-AutoRoundLayout auto_round_layout(const ExportInput& input);
+/// Empty: the format has layers of this scheme. Otherwise the reason in one sentence.
+std::string auto_round_refusal(const Scheme& scheme);
+/// The same for schemes that one folder cannot hold together.
+std::string auto_round_plan_refusal(const Plan& plan);
+/// Integers: Gptq when all layers are symmetric, otherwise Awq where the layers fit, otherwise Plain.
+/// Throws UnsupportedScheme with the reason of auto_round_plan_refusal.
+AutoRoundPacking auto_round_packing(const Plan& plan);
 
-/// Produces the tensors of a layout in its order; keeps the last layer, since its parts follow each
-/// other.
-class AutoRoundPacker
+/// Layouts of integers. Throws as packed_int_layout does.
+PackedIntStyle auto_round_int_style(AutoRoundPacking packing);
+/// All others: as in compressed-tensors, except for names and shapes of FP8 scales. Throws as
+/// compressed_layer does.
+std::vector<CompressedTensor> auto_round_float_layout(const ExportInput& input);
+
+/// use(layout, packer) with the tensors of the folder and the packer that produces them.
+template <class Use>
+auto with_auto_round_layout(const ExportInput& input, const Use& use)
 {
-public:
-    AutoRoundPacker(const ExportInput& input, const AutoRoundLayout& layout)
-        : input_(input)
-        , layout_(layout)
-    { }
-    /// Throws ShapeMismatch when stored codes do not have the planned shape, NumericFailure for a
-    /// scale that is not finite.
-    at::Tensor produce(const AutoRoundTensor& tensor);
-
-private:
-    const quant::QuantizedWeight& layer(const std::string& name);
-
-    const ExportInput& input_;
-    const AutoRoundLayout& layout_;
-    std::string layer_name_;
-    quant::QuantizedWeight layer_;
-};
+    const AutoRoundPacking packing = auto_round_packing(input.plan);
+    if (holds_integers(packing)) {
+        const PackedIntStyle style = auto_round_int_style(packing);
+        PackedIntPacker packer(input, style);
+        return use(packed_int_layout(input, style), packer);
+    }
+    CompressedPacker packer(input);
+    return use(auto_round_float_layout(input), packer);
+}
 
 } // namespace bitsmith::exporting

@@ -15,10 +15,12 @@ namespace {
 /// Its line in the header of the weights, and its name in config.json and the list of files.
 constexpr int64_t kBytesPerTensor = 512;
 
-std::string how_to_load(const std::string& name)
+std::string how_to_load(const std::string& name, CacheType cache)
 {
-    return concat("With vLLM: `vllm serve path/to/", name, "`. With transformers and the package ",
-        "`compressed-tensors`:\n\n", transformers_example(name));
+    const char* option = cache == CacheType::Fp8 ? " --kv-cache-dtype fp8" : "";
+    return concat("With vLLM: `vllm serve path/to/", name, option,
+        "`. With transformers and the package ", "`compressed-tensors`:\n\n",
+        transformers_example(name));
 }
 
 } // namespace
@@ -27,7 +29,8 @@ FormatInfo CompressedTensorsExporter::info() const
 {
     return {"llm_compressor", "compressed-tensors (vLLM, SGLang, transformers)",
         "integer weights of 2, 4 or 8 bits, W8A8, W4A8, W4A4, FP8, MXFP4, MXFP8 and NVFP4",
-        "folder: config.json, safetensors shards with packed layers, tokenizer and side files"};
+        "folder: config.json, safetensors shards with packed layers, tokenizer and side files",
+        {"vLLM", "SGLang", "transformers"}, "vllm serve {path}"};
 }
 
 std::string CompressedTensorsExporter::refusal(const Scheme& scheme) const
@@ -36,6 +39,11 @@ std::string CompressedTensorsExporter::refusal(const Scheme& scheme) const
 }
 
 std::string CompressedTensorsExporter::model_refusal(const ModelInfo&) const
+{
+    return {};
+}
+
+std::string CompressedTensorsExporter::cache_refusal(CacheType) const
 {
     return {};
 }
@@ -61,7 +69,7 @@ void CompressedTensorsExporter::write(
     CompressedPacker packer(input);
     write_tensors(context, fs, input, folder, compressed_layout(input), packer);
     write_other_files(fs, *this, input, folder, compressed_tensors_config(input),
-        how_to_load(model_name(input.model)));
+        how_to_load(model_name(input.model), input.spec.recipe.static_kv_dtype));
 }
 
 } // namespace bitsmith::exporting

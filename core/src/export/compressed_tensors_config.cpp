@@ -2,11 +2,11 @@
 #include "export/compressed_tensors_config.h"
 
 #include "base/text.h"
+#include "export/folder_format.h"
 
 #include <bitsmith/version.h>
 
 #include <algorithm>
-#include <set>
 
 namespace bitsmith::exporting {
 
@@ -15,7 +15,6 @@ namespace {
 /// Release of compressed-tensors whose definitions are followed.
 constexpr const char* kLibraryVersion = "0.15.0";
 constexpr const char* kMixedFormat = "mixed-precision";
-constexpr std::string_view kWeight = ".weight";
 
 /// QuantizationArgs; readers refuse keys that they do not know, so there are no others.
 Json args_of(int64_t bits, bool is_float, bool sym, const char* strategy)
@@ -140,31 +139,6 @@ std::string common_format(const std::vector<Group>& groups)
     return is_common ? first.get<std::string>() : kMixedFormat;
 }
 
-/// Every linear weight that is not quantized: a reader looks for codes of all others.
-std::vector<std::string> ignored_layers(const ExportInput& input)
-{
-    std::vector<std::string> names;
-    std::set<std::string> seen = {input.model.spec.model_names.embedding};
-    const auto add = [&](const std::string& name) {
-        const PlannedLayer* planned = input.plan.find(name);
-        if ((planned == nullptr || !planned->scheme.is_quantized()) && seen.insert(name).second) {
-            names.push_back(name);
-        }
-    };
-    for (const LayerInfo& layer : input.model.info.layers) {
-        add(layer.name);
-    }
-    // Matrices that are no layers of the blocks: towers, projectors.
-    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
-        if (entry.name.ends_with(kWeight) && entry.shape.size() == 2) {
-            add(entry.name.substr(0, entry.name.size() - kWeight.size()));
-        }
-    }
-    // A tied head is no tensor of its own, but a module of its own.
-    add(input.model.spec.model_names.head);
-    return names;
-}
-
 } // namespace
 
 bool has_row_scale(const Scheme& scheme, int64_t columns)
@@ -175,12 +149,13 @@ bool has_row_scale(const Scheme& scheme, int64_t columns)
 Json compressed_tensors_config(const ExportInput& input)
 {
     const std::vector<Group> groups = groups_of(input.plan);
+    const bool has_cache = input.spec.recipe.static_kv_dtype == CacheType::Fp8;
     return {{"quant_method", "compressed-tensors"}, {"format", common_format(groups)},
         {"quantization_status", "compressed"}, {"global_compression_ratio", nullptr},
-        {"kv_cache_scheme", nullptr}, {"ignore", ignored_layers(input)},
-        {"config_groups", config_groups(groups)}, {"sparsity_config", Json::object()},
-        {"transform_config", Json::object()}, {"version", kLibraryVersion},
-        {"provider", concat("bitsmith ", BITSMITH_VERSION)}};
+        {"kv_cache_scheme", has_cache ? args_of(8, true, true, "tensor") : Json()},
+        {"ignore", kept_layers(input)}, {"config_groups", config_groups(groups)},
+        {"sparsity_config", Json::object()}, {"transform_config", Json::object()},
+        {"version", kLibraryVersion}, {"provider", concat("bitsmith ", BITSMITH_VERSION)}};
 }
 
 } // namespace bitsmith::exporting

@@ -3,17 +3,15 @@
 
 #include "base/text.h"
 #include "export/compressed_tensors_config.h"
+#include "model/block_layout.h"
 #include "quant/group_layout.h"
 
 #include <ATen/ATen.h>
-
-#include <set>
 
 namespace bitsmith::exporting {
 
 namespace {
 
-constexpr std::string_view kWeight = ".weight";
 constexpr int64_t kWordBits = 32;
 
 int64_t words_for(int64_t values, int64_t bits)
@@ -22,18 +20,13 @@ int64_t words_for(int64_t values, int64_t bits)
 }
 
 /// Readers split rows into whole groups; only tiles may be cut off at the edges.
-void check_layer(const PlannedLayer& layer)
+void check_groups(const PlannedLayer& layer)
 {
-    const std::string reason = compressed_refusal(layer.scheme);
-    if (!reason.empty()) {
-        fail(ErrorCode::UnsupportedScheme, reason,
-            {{"layer", layer.name}, {"found", scheme_name(layer.scheme)}});
-    }
     const bool is_int = layer.scheme.data_type == DataType::Int;
     const int64_t width =
         is_int ? quant::group_width(layer.scheme, layer.columns) : layer.scheme.group_size;
     if (layer.scheme.data_type != DataType::Fp8 && layer.columns % width != 0) {
-        fail(ErrorCode::ShapeMismatch, "llm_compressor holds only layers of whole groups",
+        fail(ErrorCode::ShapeMismatch, "readers take only layers of whole groups",
             {{"layer", layer.name}, {"found", concat(layer.columns, " columns")},
                 {"allowed", concat("multiples of ", width)}},
             "Keep this layer at 16 bits.");
@@ -48,25 +41,28 @@ struct Stored
     c10::ScalarType scale_type;
 };
 
+Stored stored_integers(const PlannedLayer& layer)
+{
+    if (layer.scheme.quantizes_activations()) {
+        return {".weight", {layer.rows, layer.columns}, at::kChar, at::kHalf};
+    }
+    return {".weight_packed", {layer.rows, words_for(layer.columns, layer.scheme.bits)}, at::kInt,
+        at::kHalf};
+}
+
 Stored stored_codes(const PlannedLayer& layer)
 {
-    const int64_t rows = layer.rows, columns = layer.columns;
-    switch (compressed_format(layer.scheme)) {
-    case CompressedFormat::PackedInt:
-        return {
-            ".weight_packed", {rows, words_for(columns, layer.scheme.bits)}, at::kInt, at::kHalf};
-    case CompressedFormat::Int:
-        return {".weight", {rows, columns}, at::kChar, at::kHalf};
-    case CompressedFormat::Float8:
-        return {".weight", {rows, columns}, at::kFloat8_e4m3fn, at::kFloat};
-    case CompressedFormat::MxFp8:
-        return {".weight", {rows, columns}, at::kFloat8_e4m3fn, at::kByte};
-    case CompressedFormat::MxFp4:
-        return {".weight_packed", {rows, columns / 2}, at::kByte, at::kByte};
-    case CompressedFormat::NvFp4:
-        return {".weight_packed", {rows, columns / 2}, at::kByte, at::kFloat8_e4m3fn};
+    const DataType type = layer.scheme.data_type;
+    if (type == DataType::Int) {
+        return stored_integers(layer);
     }
-    fail(ErrorCode::Internal, "unknown format of a layer");
+    const c10::ScalarType scale_type = type == DataType::Fp8 ? at::kFloat
+        : type == DataType::NvFp                             ? at::kFloat8_e4m3fn
+                                                             : at::kByte;
+    if (layer.scheme.bits == 4) {
+        return {".weight_packed", {layer.rows, layer.columns / 2}, at::kByte, scale_type};
+    }
+    return {".weight", {layer.rows, layer.columns}, at::kFloat8_e4m3fn, scale_type};
 }
 
 std::vector<int64_t> scale_shape(const PlannedLayer& layer)
@@ -76,16 +72,30 @@ std::vector<int64_t> scale_shape(const PlannedLayer& layer)
                              : std::vector<int64_t>{groups.group_rows, groups.groups};
 }
 
-void add_layer(std::vector<CompressedTensor>& layout, const PlannedLayer& layer)
+/// In the attention module, where runtimes look for them (formats.md 5.9).
+void add_cache_scales(
+    std::vector<CompressedTensor>& layout, const model::DecoderSpec& spec, int64_t block)
 {
-    check_layer(layer);
+    const std::string output = model::block_layout(spec, block).attention.o.name;
+    const std::string module = output.substr(0, output.rfind('.'));
+    const std::string number = std::to_string(block);
+    layout.push_back({module + ".k_scale", CompressedPart::KeyScale, number, {1}, at::kFloat});
+    layout.push_back({module + ".v_scale", CompressedPart::ValueScale, number, {1}, at::kFloat});
+}
+
+} // namespace
+
+std::vector<CompressedTensor> compressed_layer(const PlannedLayer& layer)
+{
+    check_groups(layer);
+    std::vector<CompressedTensor> tensors;
     const auto add = [&](const char* ending, CompressedPart part, std::vector<int64_t> shape,
                          c10::ScalarType type) {
-        layout.push_back({layer.name + ending, part, layer.name, std::move(shape), type});
+        tensors.push_back({layer.name + ending, part, layer.name, std::move(shape), type});
     };
-    const CompressedFormat format = compressed_format(layer.scheme);
-    const bool is_packed_int = format == CompressedFormat::PackedInt;
-    const bool is_nv = format == CompressedFormat::NvFp4;
+    const bool is_packed_int =
+        layer.scheme.data_type == DataType::Int && !layer.scheme.quantizes_activations();
+    const bool is_nv = layer.scheme.data_type == DataType::NvFp;
     const Stored codes = stored_codes(layer);
     const std::vector<int64_t> scales = scale_shape(layer);
     add(codes.name, CompressedPart::Codes, codes.shape, codes.type);
@@ -106,27 +116,28 @@ void add_layer(std::vector<CompressedTensor>& layout, const PlannedLayer& layer)
         add(is_nv ? ".input_global_scale" : ".input_scale",
             is_nv ? CompressedPart::InputGlobalScale : CompressedPart::InputScale, {1}, at::kFloat);
     }
+    return tensors;
 }
-
-} // namespace
 
 std::vector<CompressedTensor> compressed_layout(const ExportInput& input)
 {
-    std::vector<CompressedTensor> layout;
-    std::set<std::string, std::less<>> placed;
-    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
-        if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name, kWeight)) {
-            add_layer(layout, *layer);
-            placed.insert(layer->name);
-        } else {
-            layout.push_back({entry.name, CompressedPart::Copy, entry.name, entry.shape,
-                copied_type(input.model, entry)});
+    auto tensors =
+        folder_layout<CompressedPart>(input, [](auto& layout, const PlannedLayer& layer) {
+            const std::string reason = compressed_refusal(layer.scheme);
+            if (!reason.empty()) {
+                fail(ErrorCode::UnsupportedScheme, reason,
+                    {{"layer", layer.name}, {"found", scheme_name(layer.scheme)}});
+            }
+            for (CompressedTensor& tensor : compressed_layer(layer)) {
+                layout.push_back(std::move(tensor));
+            }
+        });
+    if (input.spec.recipe.static_kv_dtype == CacheType::Fp8) {
+        for (int64_t i = 0; i < static_cast<int64_t>(input.model.spec.blocks.size()); ++i) {
+            add_cache_scales(tensors, input.model.spec, i);
         }
     }
-    for (const PlannedLayer* head : heads_to_add(input, placed)) {
-        add_layer(layout, *head);
-    }
-    return layout;
+    return tensors;
 }
 
 } // namespace bitsmith::exporting

@@ -4,7 +4,7 @@
 // source/compressed_tensors_source.h.
 #pragma once
 
-#include "export/folder_format.h"
+#include "export/planned_weights.h"
 
 #include <string>
 #include <vector>
@@ -21,38 +21,41 @@ enum class CompressedPart
     GlobalScale, ///< divisor of the scales
     InputScale, ///< of static activations
     InputGlobalScale, ///< divisor of the scales of activations
+    KeyScale, ///< of the cache; source: the number of the block
+    ValueScale,
 };
 
-using CompressedTensor = FolderTensor<CompressedPart>; ///< source: the layer unless Copy
+using CompressedTensor =
+    FolderTensor<CompressedPart>; ///< source: the layer where nothing else is said
 
-/// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one whose
-/// columns are no whole groups, UnsupportedScheme with the reason of compressed_refusal.
+/// Tensors of one layer of integers, or of any other numbers of 4 or 8 bits; auto_round stores the
+/// latter alike. Throws ShapeMismatch where columns are no whole groups.
+std::vector<CompressedTensor> compressed_layer(const PlannedLayer& layer);
+/// Tensors of a folder. Throws MissingTensor for a planned layer that the model does not have,
+/// UnsupportedScheme with the reason of compressed_refusal, and as compressed_layer does.
 std::vector<CompressedTensor> compressed_layout(const ExportInput& input);
 
-/// Codes as they are stored: offset binary in 32-bit words, signed bytes, E4M3 numbers, or two E2M1
-/// codes per byte.
+/// Codes as they are stored: offset binary in 32-bit words, signed bytes, E4M3 numbers, or two codes of
+/// 4 bits per byte.
 at::Tensor compressed_codes(const quant::QuantizedWeight& weight);
 /// Zero points as they are stored: in 32-bit words along the rows, or signed bytes.
 at::Tensor compressed_zeros(const quant::QuantizedWeight& weight);
 
-/// Produces the tensors of a layout in its order; keeps the last layer, since its parts follow each
-/// other.
+/// Produces the tensors of a layout in its order.
 class CompressedPacker
 {
 public:
     explicit CompressedPacker(const ExportInput& input)
         : input_(input)
+        , weights_(input)
     { }
-    /// Throws ShapeMismatch when stored codes do not have the planned shape, NumericFailure for a
-    /// scale that is not finite, MissingTensor for a layer that lacks its largest activation.
+    /// Throws what PlannedWeights::load throws, MissingTensor for a layer that lacks its largest
+    /// activation.
     at::Tensor produce(const CompressedTensor& tensor);
 
 private:
-    const quant::QuantizedWeight& layer(const std::string& name);
-
     const ExportInput& input_;
-    std::string layer_name_;
-    quant::QuantizedWeight layer_;
+    PlannedWeights weights_;
 };
 
 } // namespace bitsmith::exporting

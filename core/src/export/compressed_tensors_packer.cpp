@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Values of the tensors of a compressed-tensors folder.
-#include "base/text.h"
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
+#include "quant/cache_numbers.h"
 #include "quant/fp8_codec.h"
-#include "quant/group_layout.h"
 #include "quant/nv_codec.h"
 #include "tensor/bit_pack.h"
 
@@ -33,38 +32,10 @@ at::Tensor signed_bytes(const at::Tensor& codes, int64_t bits)
 }
 
 /// Two codes per byte, the first in the low half.
-at::Tensor pack_fp4(const at::Tensor& codes)
+at::Tensor pack_pairs(const at::Tensor& codes)
 {
     const at::Tensor pairs = codes.reshape({codes.size(0), codes.size(1) / 2, 2});
     return pairs.select(2, 0).bitwise_or(pairs.select(2, 1).bitwise_left_shift(4)).contiguous();
-}
-
-bool is_finite(const at::Tensor& scales)
-{
-    return !scales.is_floating_point() || at::isfinite(scales).all().item<bool>();
-}
-
-void check_weight(const quant::QuantizedWeight& weight, const PlannedLayer& planned)
-{
-    const quant::GroupLayout groups(planned.scheme, planned.rows, planned.columns);
-    const bool has_zeros =
-        planned.scheme.sym || (weight.zeros.defined() && weight.zeros.numel() == groups.n_groups());
-    if (weight.scheme != planned.scheme || weight.rows() != planned.rows
-        || weight.columns() != planned.columns || weight.scales.numel() != groups.n_groups()
-        || !has_zeros) {
-        fail(ErrorCode::ShapeMismatch, "quantized weights do not have the planned shape",
-            {{"layer", planned.name},
-                {"found",
-                    concat("[", weight.rows(), ", ", weight.columns(), "] as ",
-                        scheme_name(weight.scheme))},
-                {"allowed",
-                    concat("[", planned.rows, ", ", planned.columns, "] as ",
-                        scheme_name(planned.scheme))}});
-    }
-    if (!is_finite(weight.scales)) {
-        fail(ErrorCode::NumericFailure, "scales are not finite numbers", {{"layer", planned.name}},
-            "Keep this layer at 16 bits, or use smaller groups.");
-    }
 }
 
 at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string& layer)
@@ -74,6 +45,17 @@ at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string
             {{"layer", layer}}, "Quantize again with calibration samples.");
     }
     return weight.input_max.to(at::kCPU, at::kFloat).reshape({1});
+}
+
+at::Tensor cache_scale_of(const quant::QuantizedStore& store, const CompressedTensor& tensor)
+{
+    const quant::CacheMaxima maxima = store.cache(std::stoll(tensor.source));
+    if (!maxima.defined()) {
+        fail(ErrorCode::MissingTensor, "the largest keys and values of a block are not known",
+            {{"tensor", tensor.name}}, "Quantize again with calibration samples.");
+    }
+    return quant::cache_scale(
+        tensor.part == CompressedPart::KeyScale ? maxima.keys : maxima.values);
 }
 
 at::Tensor scale_of(const quant::QuantizedWeight& weight, const CompressedTensor& tensor)
@@ -86,19 +68,14 @@ at::Tensor scale_of(const quant::QuantizedWeight& weight, const CompressedTensor
 
 at::Tensor compressed_codes(const quant::QuantizedWeight& weight)
 {
-    switch (compressed_format(weight.scheme)) {
-    case CompressedFormat::PackedInt:
-        return pack_rows(weight.codes, weight.scheme.bits);
-    case CompressedFormat::Int:
-        return signed_bytes(weight.codes, weight.scheme.bits);
-    case CompressedFormat::Float8:
-    case CompressedFormat::MxFp8:
-        return weight.codes.contiguous().view(at::kFloat8_e4m3fn);
-    case CompressedFormat::MxFp4:
-    case CompressedFormat::NvFp4:
-        return pack_fp4(weight.codes);
+    const Scheme& scheme = weight.scheme;
+    if (scheme.data_type == DataType::Int) {
+        return compressed_format(scheme) == CompressedFormat::Int
+            ? signed_bytes(weight.codes, scheme.bits)
+            : pack_rows(weight.codes, scheme.bits);
     }
-    fail(ErrorCode::Internal, "unknown format of a layer");
+    return scheme.bits == 4 ? pack_pairs(weight.codes)
+                            : weight.codes.contiguous().view(at::kFloat8_e4m3fn);
 }
 
 at::Tensor compressed_zeros(const quant::QuantizedWeight& weight)
@@ -109,25 +86,15 @@ at::Tensor compressed_zeros(const quant::QuantizedWeight& weight)
         : pack_rows(zeros.t().contiguous(), weight.scheme.bits).t().contiguous();
 }
 
-const quant::QuantizedWeight& CompressedPacker::layer(const std::string& name)
-{
-    if (layer_name_ != name) {
-        const PlannedLayer* planned = input_.plan.find(name);
-        BITSMITH_ASSERT(planned != nullptr);
-        quant::QuantizedWeight loaded = input_.layers.load(name);
-        check_weight(loaded, *planned);
-        layer_ = std::move(loaded);
-        layer_name_ = name;
-    }
-    return layer_;
-}
-
 at::Tensor CompressedPacker::produce(const CompressedTensor& tensor)
 {
     if (tensor.part == CompressedPart::Copy) {
         return input_.model.tensors->load(tensor.source).to(tensor.type);
     }
-    const quant::QuantizedWeight& weight = layer(tensor.source);
+    if (tensor.part == CompressedPart::KeyScale || tensor.part == CompressedPart::ValueScale) {
+        return cache_scale_of(input_.layers, tensor);
+    }
+    const quant::QuantizedWeight& weight = weights_.load(tensor.source);
     switch (tensor.part) {
     case CompressedPart::Codes:
         return compressed_codes(weight);
@@ -146,6 +113,8 @@ at::Tensor CompressedPacker::produce(const CompressedTensor& tensor)
     case CompressedPart::InputGlobalScale:
         return quant::NvCodec::tensor_divisor(largest_input(weight, tensor.source));
     case CompressedPart::Copy:
+    case CompressedPart::KeyScale:
+    case CompressedPart::ValueScale:
         break;
     }
     fail(ErrorCode::Internal, "unknown part of a layout");

@@ -114,6 +114,8 @@ std::string compressed_refusal(const Scheme& scheme)
         return int_refusal(scheme);
     case DataType::Fp8:
         return fp8_refusal(scheme);
+    case DataType::Fp8E5m2:
+        return "llm_compressor has E4M3 numbers, not E5M2 ones";
     case DataType::MxFp:
     case DataType::MxFpRceil: // the bytes of weights do not tell how they were rounded
         return mx_refusal(scheme);

@@ -33,7 +33,9 @@ void check_values(const tensor::TensorSource& stored, const tensor::TensorSource
                     concat("layer ", tensor.source, " does not decode to its tuned values"));
             }
         } else if (tensor.part == CompressedPart::Copy || tensor.part == CompressedPart::InputScale
-            || tensor.part == CompressedPart::InputGlobalScale) {
+            || tensor.part == CompressedPart::InputGlobalScale
+            || tensor.part == CompressedPart::KeyScale
+            || tensor.part == CompressedPart::ValueScale) {
             if (!same_bytes(stored.load(tensor.name), packer.produce(tensor))) {
                 findings.push_back(concat("tensor ", tensor.name, " differs from ",
                     tensor.part == CompressedPart::Copy ? "the source" : "its calibration"));

@@ -169,11 +169,14 @@ std::string model_card(const ExportInput& input, const Exporter& exporter, const
     card += license.empty() ? "" : concat("license: ", license, "\n");
     card += concat("library_name: ", text.library, "\ntags:\n- quantized\n- ", exporter.id(),
         "\n---\n\n# ", name, ", ", input.spec.scheme.scheme, "\n\n");
-    card += concat("The weights of **", name, "** (", input.model.info.architecture,
-        "), quantized by Bitsmith ", BITSMITH_VERSION, " in the format `", exporter.id(),
-        "`: scheme ", input.spec.scheme.scheme, ", recipe ", input.spec.recipe.name, " (",
-        input.spec.recipe.iters, " steps per block), ", average_bits(input.plan),
-        " bits per weight of the blocks on average.\n\n");
+    const bool is_converted = input.spec.recipe.name == kNoRecipe;
+    const std::string recipe = is_converted ? ""
+                                            : concat(", recipe ", input.spec.recipe.name, " (",
+                                                input.spec.recipe.iters, " steps per block)");
+    card += concat("The weights of **", name, "** (", input.model.info.architecture, "), ",
+        is_converted ? "converted" : "quantized", " by Bitsmith ", BITSMITH_VERSION,
+        " in the format `", exporter.id(), "`: scheme ", input.spec.scheme.scheme, recipe, ", ",
+        average_bits(input.plan), " bits per weight of the blocks on average.\n\n");
     card += concat("| scheme | layers |\n|---|---|\n", layer_summary(input.plan), "\n");
     const std::vector<std::string> notes = exporter.notes(input);
     if (!notes.empty()) {

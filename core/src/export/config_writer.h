@@ -31,6 +31,8 @@ struct CardText
     std::string library; ///< word of the Hub, for example "transformers"
     std::string how_to_load; ///< Markdown
 };
+/// Name of the recipe of exports that no job made.
+inline constexpr const char* kNoRecipe = "none";
 /// README.md: what was done, with which program, from which model, how to load it.
 std::string model_card(const ExportInput& input, const Exporter& exporter, const CardText& text);
 

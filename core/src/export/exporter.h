@@ -37,6 +37,11 @@ public:
     virtual std::string refusal(const Scheme& scheme) const = 0;
     /// Empty: the format holds models of this family. Otherwise the reason in one sentence.
     virtual std::string model_refusal(const ModelInfo& model) const = 0;
+    /// Empty: the format tells a runtime to keep keys and values so. Otherwise the reason.
+    virtual std::string cache_refusal(CacheType type) const;
+    /// Empty: the format describes these schemes beside each other. Otherwise the reason in one
+    /// sentence.
+    virtual std::string plan_refusal(const Plan& /*plan*/) const { return {}; }
     /// Is this folder or file of this format? Looks at names and small files only.
     virtual bool recognizes(const std::filesystem::path& exported) const = 0;
     /// Size of all files; exact for tensors, an upper bound for the rest.

@@ -17,6 +17,20 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kOtherFilesBytes = 1LL << 20;
+constexpr std::string_view kWeight = ".weight";
+
+/// Where configurations name the element type: themselves and that of a nested decoder.
+void set_dtype(Json& config, std::string_view dtype)
+{
+    for (const char* key : {"torch_dtype", "dtype"}) {
+        if (config.contains(key)) {
+            config[key] = dtype;
+        }
+    }
+    if (config.contains("text_config") && config["text_config"].is_object()) {
+        set_dtype(config["text_config"], dtype);
+    }
+}
 
 } // namespace
 
@@ -60,14 +74,78 @@ std::vector<const PlannedLayer*> heads_to_add(
     return heads;
 }
 
-void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInput& input,
-    const fs::path& folder, const Json& quantization, const std::string& how_to_load)
+std::string mixed_refusal(const Plan& plan, std::string_view format)
 {
+    const PlannedLayer* first = nullptr;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (!layer.scheme.is_quantized()) {
+            continue;
+        }
+        first = first == nullptr ? &layer : first;
+        if (layer.scheme != first->scheme) {
+            return concat(format, " has one scheme for all layers, but ", first->name, " is ",
+                scheme_name(first->scheme), " and ", layer.name, " is ", scheme_name(layer.scheme));
+        }
+    }
+    return {};
+}
+
+Scheme common_scheme(const Plan& plan)
+{
+    std::vector<std::pair<Scheme, int64_t>> counts;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (!layer.scheme.is_quantized() || layer.block_index < 0) {
+            continue;
+        }
+        const auto same = std::find_if(counts.begin(), counts.end(),
+            [&](const auto& entry) { return entry.first == layer.scheme; });
+        if (same == counts.end()) {
+            counts.emplace_back(layer.scheme, 1);
+        } else {
+            ++same->second;
+        }
+    }
+    const auto most = std::max_element(counts.begin(), counts.end(),
+        [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == counts.end() ? Scheme() : most->first;
+}
+
+std::vector<std::string> kept_layers(const ExportInput& input)
+{
+    std::vector<std::string> names;
+    std::set<std::string> seen = {input.model.spec.model_names.embedding};
+    const auto add = [&](const std::string& name) {
+        const PlannedLayer* planned = input.plan.find(name);
+        if ((planned == nullptr || !planned->scheme.is_quantized()) && seen.insert(name).second) {
+            names.push_back(name);
+        }
+    };
+    for (const LayerInfo& layer : input.model.info.layers) {
+        add(layer.name);
+    }
+    // Matrices that are no layers of the blocks: towers, projectors.
+    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
+        if (entry.name.ends_with(kWeight) && entry.shape.size() == 2) {
+            add(entry.name.substr(0, entry.name.size() - kWeight.size()));
+        }
+    }
+    // A tied head is no tensor of its own, but a module of its own.
+    add(input.model.spec.model_names.head);
+    return names;
+}
+
+void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInput& input,
+    const fs::path& folder, const Json& quantization, const std::string& how_to_load,
+    std::string_view dtype)
+{
+    Json config = exported_config(input.model, quantization, unties_head(input));
+    if (!dtype.empty()) {
+        set_dtype(config, dtype);
+    }
     write_side_files(fs, input.model, folder);
     write_text(
         fs, folder / "README.md", model_card(input, exporter, {"transformers", how_to_load}));
-    write_text(fs, folder / "config.json",
-        exported_config(input.model, quantization, unties_head(input)).dump(2) + "\n");
+    write_text(fs, folder / "config.json", config.dump(2) + "\n");
 }
 
 std::string transformers_example(const std::string& name)
@@ -90,7 +168,7 @@ int64_t folder_bytes(const ExportInput& input, const std::vector<tensor::TensorE
     return bytes;
 }
 
-std::vector<std::string> folder_notes(const ExportInput& input)
+std::vector<std::string> folder_notes(const ExportInput& input, std::string_view dtype)
 {
     std::vector<std::string> notes;
     if (input.model.kind == "gguf") {
@@ -101,6 +179,11 @@ std::vector<std::string> folder_notes(const ExportInput& input)
     if (unties_head(input)) {
         notes.emplace_back("the output head is quantized and therefore no longer tied to the "
                            "embedding; the file holds both.");
+    }
+    const std::string stored = exported_config(input.model, nullptr, false)["torch_dtype"];
+    if (!dtype.empty() && dtype != stored) {
+        notes.push_back(concat("config.json says ", dtype, " instead of ", stored,
+            ", as runtimes compute with these layers; other tensors stay as they are stored."));
     }
     return notes;
 }

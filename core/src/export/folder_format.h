@@ -50,6 +50,38 @@ bool unties_head(const ExportInput& input);
 std::vector<const PlannedLayer*> heads_to_add(
     const ExportInput& input, const std::set<std::string, std::less<>>& placed);
 
+/// The tensors of a folder in the order of the source: for the weight of a quantized layer what
+/// `add_layer(layout, layer)` adds, every other one as it is; last, a head that was tied. Throws
+/// MissingTensor for a planned layer that the model does not have, and what `add_layer` throws.
+template <class Part, class AddLayer>
+std::vector<FolderTensor<Part>> folder_layout(const ExportInput& input, const AddLayer& add_layer)
+{
+    std::vector<FolderTensor<Part>> layout;
+    std::set<std::string, std::less<>> placed;
+    for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
+        if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name, ".weight")) {
+            add_layer(layout, *layer);
+            placed.insert(layer->name);
+        } else {
+            layout.push_back(
+                {entry.name, Part::Copy, entry.name, entry.shape, copied_type(input.model, entry)});
+        }
+    }
+    for (const PlannedLayer* head : heads_to_add(input, placed)) {
+        add_layer(layout, *head);
+    }
+    return layout;
+}
+
+/// The scheme that most layers of the blocks have; the first of equals. A configuration names it once,
+/// Empty: all quantized layers have one scheme. Otherwise the reason in one sentence, see
+/// Exporter::plan_refusal.
+std::string mixed_refusal(const Plan& plan, std::string_view format);
+/// all others are exceptions.
+Scheme common_scheme(const Plan& plan);
+/// Every linear weight that is not quantized, and the head unless it is; not the embedding.
+std::vector<std::string> kept_layers(const ExportInput& input);
+
 /// Writes `tensors` in shards; `packer.produce(tensor)` gives the values. Emits StageProgress.
 template <class Part, class Packer>
 void write_tensors(RunContext& context, FileSystem& fs, const ExportInput& input,
@@ -69,17 +101,20 @@ void write_tensors(RunContext& context, FileSystem& fs, const ExportInput& input
 }
 
 /// Side files, model card and, last, config.json with `quantization`: without a config.json nothing
-/// takes the folder for a model. `how_to_load`: Markdown.
+/// takes the folder for a model. `how_to_load`: Markdown. `dtype`: the element type that config.json
+/// names, empty for that of the source.
 void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInput& input,
-    const std::filesystem::path& folder, const Json& quantization, const std::string& how_to_load);
+    const std::filesystem::path& folder, const Json& quantization, const std::string& how_to_load,
+    std::string_view dtype = {});
 /// Python that loads the folder `name` with transformers, as Markdown.
 std::string transformers_example(const std::string& name);
 
 /// Bytes of all files; `bytes_per_tensor` for what headers and lists say about one.
 int64_t folder_bytes(const ExportInput& input, const std::vector<tensor::TensorEntry>& entries,
     int64_t bytes_per_tensor);
-/// What such a folder does differently from the source, see Exporter::notes.
-std::vector<std::string> folder_notes(const ExportInput& input);
+/// What such a folder does differently from the source, see Exporter::notes; `dtype` as in
+/// write_other_files.
+std::vector<std::string> folder_notes(const ExportInput& input, std::string_view dtype = {});
 
 /// Does config.json name this `quant_method`?
 bool has_quant_method(const std::filesystem::path& folder, std::string_view method);

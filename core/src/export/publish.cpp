@@ -60,6 +60,11 @@ void check_input(const Exporter& exporter, const ExportInput& input)
     if (!refused.empty()) {
         fail(ErrorCode::UnsupportedModel, refused, {{"format", std::string(exporter.id())}});
     }
+    const std::string cache_refused = exporter.cache_refusal(input.spec.recipe.static_kv_dtype);
+    if (!cache_refused.empty()) {
+        fail(ErrorCode::UnsupportedFormat, cache_refused,
+            {{"format", std::string(exporter.id())}, {"field", "recipe.static_kv_dtype"}});
+    }
     for (const PlannedLayer& layer : input.plan.layers) {
         if (!layer.scheme.is_quantized()) {
             continue;

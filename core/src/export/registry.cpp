@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
+#include "export/auto_awq.h"
+#include "export/auto_gptq.h"
 #include "export/auto_round.h"
 #include "export/compressed_tensors.h"
 #include "export/exporter.h"
+#include "export/fake.h"
+#include "export/fp8_native.h"
 #include "export/gguf/gguf_exporter.h"
+#include "export/mlx.h"
 
 #include <bitsmith/catalog.h>
 
@@ -11,12 +16,24 @@ namespace bitsmith {
 
 namespace exporting {
 
+std::string Exporter::cache_refusal(CacheType type) const
+{
+    return type == CacheType::None
+        ? std::string()
+        : concat(id(), " has no scales of the key/value cache; llm_compressor has");
+}
+
 std::vector<const Exporter*> exporters()
 {
     static const AutoRoundExporter auto_round;
+    static const AutoGptqExporter auto_gptq;
+    static const AutoAwqExporter auto_awq;
     static const CompressedTensorsExporter compressed_tensors;
+    static const Fp8NativeExporter fp8;
+    static const MlxExporter mlx;
     static const GgufExporter gguf;
-    return {&auto_round, &compressed_tensors, &gguf};
+    static const FakeExporter fake; // last: it is told by the marker alone
+    return {&auto_round, &auto_gptq, &auto_awq, &compressed_tensors, &fp8, &mlx, &gguf, &fake};
 }
 
 const Exporter& exporter_for(std::string_view id)
@@ -69,6 +86,16 @@ std::string format_refusal(const std::string& format, const Scheme& scheme)
 std::string format_model_refusal(const std::string& format, const ModelInfo& model)
 {
     return exporting::exporter_for(format).model_refusal(model);
+}
+
+std::string format_plan_refusal(const std::string& format, const Plan& plan)
+{
+    return exporting::exporter_for(format).plan_refusal(plan);
+}
+
+std::string format_cache_refusal(const std::string& format, CacheType type)
+{
+    return exporting::exporter_for(format).cache_refusal(type);
 }
 
 } // namespace bitsmith

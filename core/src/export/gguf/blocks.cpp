@@ -3,12 +3,15 @@
 
 #include "base/text.h"
 #include "export/gguf/blocks_k.h"
+#include "quant/affine.h"
+#include "values/scheme_presets.h"
 
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <array>
 
 namespace bitsmith::exporting {
@@ -20,6 +23,7 @@ using tensor::GgufType;
 constexpr int64_t kBlock = 32;
 constexpr int64_t kHalf = kBlock / 2;
 constexpr int64_t kCenter8 = 128; ///< zero point of symmetric 8-bit codes
+constexpr int64_t kRoundedAtOnce = int64_t{1} << 24; ///< values that are held in fp32
 
 /// What an encoder of one block reads.
 struct BlockInput
@@ -153,23 +157,12 @@ void check_zero_points(const quant::QuantizedWeight& weight, const AffineType& t
     }
 }
 
-/// fp32 rows of whole blocks -> codes around 128 with scales, as a weight to be encoded.
-quant::QuantizedWeight round_to_q8(const at::Tensor& values)
+/// The scheme that is stored as `type`.
+const Scheme& scheme_of(GgufType type)
 {
-    const int64_t columns = values.size(-1);
-    const at::Tensor blocks = values.reshape({-1, columns / kBlock, kBlock}).to(at::kFloat);
-    const at::Tensor scales = blocks.abs().amax(-1).div(127).to(at::kHalf);
-    const at::Tensor divisor = scales.to(at::kFloat).unsqueeze(-1);
-    // A block whose scale underflows to zero is zero: there is nothing smaller to say.
-    const at::Tensor ratio = at::where(divisor == 0, at::zeros({}, at::kFloat), blocks / divisor);
-    quant::QuantizedWeight weight;
-    weight.scheme.bits = 8;
-    weight.scheme.group_size = kBlock;
-    weight.codes =
-        ratio.round().clamp(-127, 127).add(kCenter8).to(at::kByte).reshape({-1, columns});
-    weight.scales = scales;
-    weight.zeros = at::full_like(scales, kCenter8, at::kByte);
-    return weight;
+    const GgufPreset* preset = find_gguf_preset(lower(tensor::gguf_type(type).name));
+    BITSMITH_ASSERT(preset != nullptr && gguf_type_of(preset->scheme) == type);
+    return preset->scheme;
 }
 
 at::Tensor bytes_of(const at::Tensor& values)
@@ -253,11 +246,29 @@ at::Tensor encode_gguf_plain(const at::Tensor& values, GgufType type)
         }
         return bytes_of(half);
     }
-    case GgufType::Q8_0:
-        return encode_gguf_layer(round_to_q8(source), type).view({-1});
     default:
         fail(ErrorCode::Internal, "plain tensors are not written in this GGUF type");
     }
+}
+
+at::Tensor round_to_gguf(const at::Tensor& values, GgufType type, bool search)
+{
+    const Scheme& scheme = scheme_of(type);
+    const quant::Codec& codec = quant::codec_for(scheme);
+    const int64_t rows = values.size(0);
+    const int64_t step = std::max<int64_t>(kRoundedAtOnce / values.size(1), 1);
+    std::vector<at::Tensor> parts;
+    for (int64_t row = 0; row < rows; row += step) {
+        const at::Tensor part =
+            values.narrow(0, row, std::min(step, rows - row)).to(at::kCPU, at::kFloat);
+        quant::check_weight(part, scheme, {});
+        quant::TunedValues start;
+        if (search) {
+            start.range = codec.search(part, scheme, {}, {});
+        }
+        parts.push_back(encode_gguf_layer(codec.encode(part, scheme, start), type));
+    }
+    return at::cat(parts);
 }
 
 } // namespace bitsmith::exporting

@@ -39,9 +39,9 @@ int64_t embedding_rows(const GgufFilePlan& plan)
         {{"tensor", "token_embd.weight"}});
 }
 
-GgufFields all_fields(const ExportInput& input, const GgufFilePlan& plan)
+tensor::GgufFields all_fields(const ExportInput& input, const GgufFilePlan& plan)
 {
-    GgufFields fields;
+    tensor::GgufFields fields;
     add_model_fields(fields, input, plan);
     const std::map<std::string, std::string> files = files_by_name(input.model);
     const auto encode = [&files](const std::string& text) {
@@ -52,6 +52,21 @@ GgufFields all_fields(const ExportInput& input, const GgufFilePlan& plan)
     };
     add_vocabulary(fields, {files, input.model.config, embedding_rows(plan), encode});
     return fields;
+}
+
+std::string file_stem(const ExportInput& input, const GgufFilePlan& plan)
+{
+    return concat(model_name(input.model), "-", plan.type_name);
+}
+
+int64_t max_part_bytes(const ExportInput& input)
+{
+    return static_cast<int64_t>(input.spec.exports.max_gguf_gb * 1e9);
+}
+
+std::size_t part_count(const ExportInput& input, const GgufFilePlan& plan)
+{
+    return tensor::split_gguf(plan.headers(), max_part_bytes(input)).size();
 }
 
 std::string how_to_load(const std::string& file)
@@ -73,7 +88,8 @@ FormatInfo GgufExporter::info() const
         "every gguf: scheme; symmetric integer weights of 4, 5 or 8 bits in groups of 32, 64, 96 "
         "... "
         "or one per row",
-        "folder with one .gguf file: weights, tokenizer and chat template"};
+        "folder with one .gguf file, or its parts: weights, tokenizer and chat template",
+        {"llama.cpp", "Ollama", "LM Studio"}, "llama-server -m {file}"};
 }
 
 std::string GgufExporter::refusal(const Scheme& scheme) const
@@ -87,7 +103,7 @@ std::string GgufExporter::refusal(const Scheme& scheme) const
 
 std::string GgufExporter::model_refusal(const ModelInfo& model) const
 {
-    if (gguf_family_of(model.model_type) == nullptr) {
+    if (writable_gguf_family(model.model_type) == nullptr) {
         return concat("GGUF files are not written for models of type '", model.model_type, "'");
     }
     if (!model.tokenizer.empty() && model.tokenizer != "BPE") {
@@ -113,8 +129,8 @@ bool GgufExporter::recognizes(const fs::path& exported) const
 int64_t GgufExporter::estimate_bytes(const ExportInput& input) const
 {
     int64_t bytes = kOtherFilesBytes;
-    for (const GgufTensorHeader& tensor : gguf_file_plan(input).headers()) {
-        bytes += tensor.bytes() + kGgufAlignment + 128; // and its line in the header
+    for (const tensor::GgufTensorHeader& tensor : gguf_file_plan(input).headers()) {
+        bytes += tensor.bytes() + tensor::kGgufAlignment + 128; // and its line in the header
     }
     for (const source::SideFile& side : input.model.side_files) {
         bytes += 2 * static_cast<int64_t>(side.bytes.size()); // the vocabulary with its lengths
@@ -126,22 +142,15 @@ std::vector<std::string> GgufExporter::notes(const ExportInput& input) const
 {
     const GgufFilePlan plan = gguf_file_plan(input);
     std::vector<std::string> notes = model_field_notes(input, plan);
-    for (const GgufTensorPlan& tensor : plan.tensors) {
-        if (tensor.layer.empty() && tensor.header.type == tensor::GgufType::Q8_0) {
-            notes.push_back(concat(tensor.header.name,
-                " is rounded to Q8_0, as llama.cpp rounds it in such files (there to Q6_K)."));
-        }
+    if (!plan.narrowed.empty()) {
+        notes.push_back(concat(plan.narrowed.size(),
+            " matrices that the model stores in 32 bits are written in 16 bits."));
     }
-    const auto narrowed = static_cast<int64_t>(std::count_if(
-        plan.tensors.begin(), plan.tensors.end(), [&plan](const GgufTensorPlan& tensor) {
-            const auto& names = plan.narrowed;
-            return tensor.header.type != tensor::GgufType::Q8_0
-                && std::find(names.begin(), names.end(), tensor.header.name) != names.end();
-        }));
-    if (narrowed > 0) {
-        notes.push_back(concat(narrowed,
-            " matrices that the model stores in 32 bits are written in "
-            "16 bits."));
+    const std::size_t parts = part_count(input, plan);
+    if (parts > 1) {
+        notes.push_back(concat("The model is written in ", parts, " files of at most ",
+            input.spec.exports.max_gguf_gb,
+            " GB; llama.cpp is given the first one, other programs may ask for a single file."));
     }
     return notes;
 }
@@ -150,8 +159,8 @@ void GgufExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     const GgufFilePlan plan = gguf_file_plan(input);
-    const std::string name = gguf_file_name(input);
-    GgufWriter writer(fs, folder / name, all_fields(input, plan), plan.headers());
+    tensor::SplitGgufWriter writer(fs, folder, file_stem(input, plan), all_fields(input, plan),
+        plan.headers(), max_part_bytes(input));
     const auto total = static_cast<int64_t>(plan.tensors.size());
     for (int64_t i = 0; i < total; ++i) {
         context.checkpoint();
@@ -161,12 +170,14 @@ void GgufExporter::write(
         context.events.emit(StageProgress{Stage::Export, i + 1, total, "tensors"});
     }
     writer.finish();
-    write_text(fs, folder / "README.md", model_card(input, *this, {"gguf", how_to_load(name)}));
+    const std::string how = how_to_load(gguf_file_name(input));
+    write_text(fs, folder / "README.md", model_card(input, *this, {"gguf", how}));
 }
 
 std::string gguf_file_name(const ExportInput& input)
 {
-    return concat(model_name(input.model), "-", gguf_file_plan(input).type_name, ".gguf");
+    const GgufFilePlan plan = gguf_file_plan(input);
+    return tensor::gguf_part_name(file_stem(input, plan), 0, part_count(input, plan));
 }
 
 } // namespace bitsmith::exporting

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Format `gguf`: one file with weights, tokenizer and template for llama.cpp, Ollama and LM Studio,
-// in types F32, F16, BF16, Q8_0, Q5_0, Q5_1, Q4_0 and Q4_1. Source: formats.md 6.
+// split where it is larger than spec.exports.max_gguf_gb. Source: formats.md 6.
 #pragma once
 
 #include "export/exporter.h"
@@ -23,10 +23,11 @@ public:
         const std::filesystem::path& exported, const ExportInput* input) const override;
 };
 
-/// "SmolLM2-135M-Instruct-Q4_0.gguf".
+/// "SmolLM2-135M-Instruct-Q4_0.gguf", or the first part of a split file.
 std::string gguf_file_name(const ExportInput& input);
 
-/// The one GGUF file that `exported` is or holds; throws FileNotFound, FileCorrupt for several.
+/// The GGUF file that `exported` is or holds, the first that is there of a split one; throws
+/// FileNotFound, FileCorrupt for files that are no parts of one model.
 std::filesystem::path gguf_file_in(const std::filesystem::path& exported);
 
 } // namespace bitsmith::exporting

@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace bitsmith::exporting {
@@ -80,6 +81,19 @@ void check_bytes(const source::GgufParts& parts, const ExportInput& input, const
     }
 }
 
+/// "NAME-of-00003.gguf" of NAME-00001-of-00003.gguf, what all parts have in common; empty for a
+/// file that is no part of several.
+std::string set_name(const fs::path& file)
+{
+    const std::string name = file.filename().string();
+    const std::size_t tail = tensor::gguf_part_name("", 0, 2).size();
+    const std::size_t number = std::string_view("-00001").size();
+    if (name.size() <= tail || name.compare(name.size() - tail + number, 4, "-of-") != 0) {
+        return {};
+    }
+    return name.substr(0, name.size() - tail) + name.substr(name.size() - tail + number);
+}
+
 /// Read as a model, every quantized layer has the values that were tuned.
 void check_values(const tensor::TensorSource& decoded, const ExportInput& input,
     const GgufFilePlan& plan, Findings& findings)
@@ -121,9 +135,14 @@ fs::path gguf_file_in(const fs::path& exported)
     if (found.empty()) {
         fail(ErrorCode::FileNotFound, "no GGUF file here", {{"file", exported.string()}});
     }
-    if (found.size() > 1) {
+    std::sort(found.begin(), found.end());
+    const auto is_of_same_model = [&found](const fs::path& file) {
+        return !set_name(file).empty() && set_name(file) == set_name(found.front());
+    };
+    if (found.size() > 1 && !std::all_of(found.begin(), found.end(), is_of_same_model)) {
         fail(ErrorCode::FileCorrupt, "several GGUF files where one was written",
-            {{"file", exported.string()}, {"found", std::to_string(found.size())}});
+            {{"file", exported.string()}, {"found", std::to_string(found.size())},
+                {"allowed", tensor::gguf_part_name("NAME", 0, found.size()) + " ..."}});
     }
     return found.front();
 }

@@ -32,7 +32,7 @@ uint32_t count(int64_t value)
 class ArchFields
 {
 public:
-    ArchFields(GgufFields& fields, std::string_view arch)
+    ArchFields(tensor::GgufFields& fields, std::string_view arch)
         : fields_(fields)
         , prefix_(concat(arch, "."))
     { }
@@ -49,7 +49,7 @@ public:
 private:
     std::string name(std::string_view key) const { return prefix_ + std::string(key); }
 
-    GgufFields& fields_;
+    tensor::GgufFields& fields_;
     std::string prefix_;
 };
 
@@ -251,7 +251,8 @@ std::string size_label(int64_t parameters)
     return {};
 }
 
-void add_model_fields(GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan)
+void add_model_fields(
+    tensor::GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan)
 {
     const model::DecoderSpec& spec = input.model.spec;
     if (spec.blocks.empty()) {

@@ -3,14 +3,15 @@
 #pragma once
 
 #include "export/gguf/tensor_plan.h"
-#include "export/gguf/writer.h"
+#include "tensor/gguf_writer.h"
 
 namespace bitsmith::exporting {
 
 /// Throws UnsupportedModel when the model's arithmetic differs from what llama.cpp computes for the
 /// architecture and no key can say so: attention scale, activation, pattern of windows, rotary
 /// scaling.
-void add_model_fields(GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan);
+void add_model_fields(
+    tensor::GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan);
 
 /// llama.cpp's number for a file whose layers are mostly of this type (formats.md 6.3).
 uint32_t gguf_file_type(std::string_view name);

@@ -127,7 +127,7 @@ std::string template_in(const std::map<std::string, std::string>& files, const s
 
 } // namespace
 
-void add_special_tokens(GgufFields& fields, const SpecialTokenInput& input)
+void add_special_tokens(tensor::GgufFields& fields, const SpecialTokenInput& input)
 {
     const SpecialTokens tokens(input);
     for (const auto& [word, key] : {std::pair{"bos_token", "bos"}, std::pair{"eos_token", "eos"},

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/json_io.h"
-#include "export/gguf/writer.h"
+#include "tensor/gguf_writer.h"
 
 #include <map>
 #include <string>
@@ -21,6 +21,6 @@ struct SpecialTokenInput
 
 /// Adds tokenizer.ggml.{bos,eos,unknown,padding}_token_id and add_{bos,eos}_token. Texts of
 /// tokenizer_config.json first, then the numbers of config.json and generation_config.json.
-void add_special_tokens(GgufFields& fields, const SpecialTokenInput& input);
+void add_special_tokens(tensor::GgufFields& fields, const SpecialTokenInput& input);
 
 } // namespace bitsmith::exporting

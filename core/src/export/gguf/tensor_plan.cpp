@@ -4,7 +4,9 @@
 #include "base/text.h"
 #include "export/gguf/blocks.h"
 #include "export/gguf/transforms.h"
-#include "tensor/dtype.h"
+#include "plan/gguf_mix.h"
+#include "source/gguf_places.h"
+#include "values/scheme_presets.h"
 
 #include <ATen/ATen.h>
 
@@ -20,87 +22,22 @@ using tensor::GgufType;
 
 constexpr int64_t kBlock = 32;
 
-/// A tensor of the model in the words of the table.
-struct Placed
-{
-    std::string gguf; ///< with ".weight" or ".bias"
-    GgufRole role = GgufRole::Plain;
-};
-
 /// Buffers that are derived from the configuration, not weights.
 bool is_buffer(std::string_view name)
 {
     return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn.masked_bias");
 }
 
-/// "model.layers.{i}." -> "model.", and "language_model.model.layers.{i}." -> the same words that
-/// the table uses.
-class Names
+/// "P" of "P.weight" and "P.bias"; empty for other names.
+std::string_view module_of(std::string_view tensor)
 {
-public:
-    Names(const source::ModelSource& model, const source::GgufFamily& family)
-        : family_(family)
-        , embedding_(model.spec.model_names.embedding)
-    {
-        const std::string& block = model.spec.model_names.block;
-        block_ = block.substr(0, block.find("{i}"));
-        const std::size_t layers = block_.rfind("layers.");
-        stem_ = layers == std::string::npos ? block_ : block_.substr(0, layers);
+    for (const std::string_view ending : {".weight", ".bias"}) {
+        if (tensor.ends_with(ending)) {
+            return tensor.substr(0, tensor.size() - ending.size());
+        }
     }
-
-    std::optional<Placed> place(const std::string& name) const
-    {
-        const std::size_t dot = name.rfind('.');
-        const std::string ending = dot == std::string::npos ? "" : name.substr(dot);
-        if (ending != ".weight" && ending != ".bias") {
-            return std::nullopt;
-        }
-        const std::string module = name.substr(0, dot);
-        if (module == embedding_) { // may bear the name of the head it is tied to
-            return Placed{concat(source::kGgufEmbedding.gguf, ending), source::kGgufEmbedding.role};
-        }
-        for (const GgufRule& rule :
-            {source::kGgufEmbedding, source::kGgufFinalNorm, source::kGgufHead}) {
-            if (module == rule.hf || module == in_this_model(rule.hf)) {
-                return Placed{concat(rule.gguf, ending), rule.role};
-            }
-        }
-        return place_in_block(module, ending);
-    }
-
-private:
-    std::string in_this_model(std::string_view name) const
-    {
-        constexpr std::string_view table_stem = "model.";
-        return name.starts_with(table_stem) ? stem_ + std::string(name.substr(table_stem.size()))
-                                            : std::string(name);
-    }
-    std::optional<Placed> place_in_block(const std::string& module, const std::string& ending) const
-    {
-        if (!module.starts_with(block_)) {
-            return std::nullopt;
-        }
-        const std::string rest = module.substr(block_.size());
-        const std::size_t dot = rest.find('.');
-        const std::string index = rest.substr(0, dot);
-        const bool is_number =
-            !index.empty() && index.find_first_not_of("0123456789") == std::string::npos;
-        if (dot == std::string::npos || !is_number) {
-            return std::nullopt;
-        }
-        for (const GgufRule& rule : family_.block) {
-            if (rest.substr(dot + 1) == rule.hf) {
-                return Placed{concat("blk.", index, ".", rule.gguf, ending), rule.role};
-            }
-        }
-        return std::nullopt;
-    }
-
-    const source::GgufFamily& family_;
-    const std::string embedding_;
-    std::string block_; ///< up to the number
-    std::string stem_;
-};
+    return {};
+}
 
 /// Plain type of a matrix: what it is stored as where GGUF has it, else fp16.
 GgufType float_type_of(const tensor::TensorEntry& entry)
@@ -161,7 +98,7 @@ public:
     Planner(const ExportInput& input, const source::GgufFamily& family)
         : input_(input)
         , spec_(input.model.spec)
-        , names_(input.model, family)
+        , places_(input.model.spec, family)
         , wished_float_(explicit_float(input.plan))
     {
         plan_.family = &family;
@@ -186,17 +123,19 @@ private:
             plan_.skipped.push_back(entry.name);
             return;
         }
-        const auto placed = names_.place(entry.name);
+        const std::string_view module = module_of(entry.name);
+        const auto placed = places_.place(module);
         if (!placed || placed->role == GgufRole::Experts) {
             fail(ErrorCode::UnsupportedModel, "GGUF has no place for a tensor of this model",
                 {{"tensor", entry.name}, {"architecture", std::string(plan_.family->arch)}});
         }
-        if (spec_.is_tied && placed->gguf == "output.weight") {
+        if (spec_.is_tied && placed->name == source::kGgufHead.gguf) {
             plan_.skipped.push_back(entry.name); // llama.cpp takes token_embd for both
             return;
         }
         GgufTensorPlan tensor;
-        tensor.header = {placed->gguf, entry.shape, GgufType::F32};
+        tensor.header = {
+            placed->name + entry.name.substr(module.size()), entry.shape, GgufType::F32};
         tensor.source = entry.name;
         tensor.plus_one = placed->role == GgufRole::Norm && plan_.family->one_plus_norms;
         if (plan_.family->permuted_rotary && !spec_.blocks.empty()) {
@@ -228,16 +167,35 @@ private:
             tensor.layer = layer;
             return;
         }
+        if (const auto type = table_type(tensor.header, layer)) {
+            tensor.header.type = *type;
+            return;
+        }
         tensor.header.type = wished_float_ != GgufType::F32 ? wished_float_ : float_type_of(entry);
-        const bool is_table =
-            tensor.header.name == "token_embd.weight" || tensor.header.name == "output.weight";
-        const bool quantized_file = tensor::gguf_type(plan_.base).block > 1;
-        if (is_table && quantized_file && entry.shape.back() % kBlock == 0) {
-            tensor.header.type = GgufType::Q8_0;
-            plan_.narrowed.push_back(tensor.header.name);
-        } else if (entry.dtype == "F32") {
+        if (entry.dtype == "F32") {
             plan_.narrowed.push_back(tensor.header.name);
         }
+    }
+
+    /// Of the embedding and the head in a quantized file; nothing where they stay as they are,
+    /// because of their width or of --keep, and for all other tensors.
+    std::optional<GgufType> table_type(
+        const tensor::GgufTensorHeader& header, const std::string& layer) const
+    {
+        const bool is_embedding = header.name == "token_embd.weight";
+        const int64_t columns = header.shape.back();
+        const std::vector<std::string>& keep = input_.spec.scheme.keep;
+        const bool is_kept = std::any_of(keep.begin(), keep.end(),
+            [&layer](const std::string& pattern) { return matches_pattern(pattern, layer); });
+        if ((!is_embedding && header.name != "output.weight") || is_kept
+            || tensor::gguf_type(plan_.base).block == 1 || columns % kBlock != 0) {
+            return std::nullopt;
+        }
+        const plan::GgufCategory table = is_embedding && !spec_.is_tied
+            ? plan::GgufCategory::TokenEmbd
+            : plan::GgufCategory::Output;
+        const std::string_view type = plan::gguf_table_type(lower(plan_.type_name), table, columns);
+        return gguf_type_of(find_gguf_preset(type)->scheme);
     }
 
     void add_rotary_factors()
@@ -276,7 +234,7 @@ private:
 
     const ExportInput& input_;
     const model::DecoderSpec& spec_;
-    Names names_;
+    source::GgufPlaces places_;
     GgufType wished_float_;
     GgufFilePlan plan_;
 };
@@ -295,9 +253,9 @@ at::Tensor computed_tensor(const ExportInput& input, const std::string& name)
 
 } // namespace
 
-std::vector<GgufTensorHeader> GgufFilePlan::headers() const
+std::vector<tensor::GgufTensorHeader> GgufFilePlan::headers() const
 {
-    std::vector<GgufTensorHeader> headers;
+    std::vector<tensor::GgufTensorHeader> headers;
     headers.reserve(tensors.size());
     for (const GgufTensorPlan& tensor : tensors) {
         headers.push_back(tensor.header);
@@ -305,23 +263,15 @@ std::vector<GgufTensorHeader> GgufFilePlan::headers() const
     return headers;
 }
 
-const source::GgufFamily* gguf_family_of(std::string_view model_type)
+const source::GgufFamily* writable_gguf_family(std::string_view model_type)
 {
-    // Same decoder under another name.
-    const std::string_view wanted = model_type == "mistral" ? "llama"
-        : model_type == "gemma3"                            ? "gemma3_text"
-                                                            : model_type;
-    for (const source::GgufFamily& family : source::gguf_families()) {
-        if (family.model_type == wanted && !family.has_experts) {
-            return &family;
-        }
-    }
-    return nullptr;
+    const source::GgufFamily* family = source::find_gguf_family(model_type);
+    return family == nullptr || family->has_experts ? nullptr : family;
 }
 
 GgufFilePlan gguf_file_plan(const ExportInput& input)
 {
-    const source::GgufFamily* family = gguf_family_of(input.model.spec.model_type);
+    const source::GgufFamily* family = writable_gguf_family(input.model.spec.model_type);
     if (family == nullptr) {
         fail(ErrorCode::UnsupportedModel, "GGUF files are not written for this family",
             {{"field", "model_type"}, {"found", input.model.spec.model_type}});
@@ -349,6 +299,9 @@ at::Tensor gguf_tensor_bytes(const ExportInput& input, const GgufTensorPlan& ten
     }
     if (tensor.plus_one) {
         values = values.to(at::kFloat) + 1;
+    }
+    if (tensor::gguf_type(type).block > 1) {
+        return round_to_gguf(values, type, input.spec.recipe.start != Start::MinMax);
     }
     return encode_gguf_plain(values, type);
 }

@@ -223,7 +223,7 @@ bool adds_space_prefix(const Json& tokenizer)
         && pre.value("add_prefix_space", true);
 }
 
-void add_fields(GgufFields& fields, const VocabularyInput& input, const std::string& text)
+void add_fields(tensor::GgufFields& fields, const VocabularyInput& input, const std::string& text)
 {
     const Json tokenizer = parse_json(text, "tokenizer.json");
     const Kind kind = kind_of(tokenizer);
@@ -253,7 +253,7 @@ void add_fields(GgufFields& fields, const VocabularyInput& input, const std::str
 
 } // namespace
 
-void add_vocabulary(GgufFields& fields, const VocabularyInput& input)
+void add_vocabulary(tensor::GgufFields& fields, const VocabularyInput& input)
 {
     const auto file = input.files.find("tokenizer.json");
     if (file == input.files.end()) {

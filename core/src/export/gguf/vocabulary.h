@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/json_io.h"
-#include "export/gguf/writer.h"
+#include "tensor/gguf_writer.h"
 
 #include <cstdint>
 #include <functional>
@@ -37,7 +37,7 @@ struct VocabularyInput
 /// Adds every tokenizer.* field. Throws FileNotFound without a tokenizer.json, FileCorrupt for one
 /// that contradicts itself or the embedding, UnsupportedModel for a kind of tokenizer or a
 /// pre-tokenizer that llama.cpp has no name for.
-void add_vocabulary(GgufFields& fields, const VocabularyInput& input);
+void add_vocabulary(tensor::GgufFields& fields, const VocabularyInput& input);
 
 /// Template of the model: chat_template.jinja, else tokenizer_config.json, else
 /// chat_template.json. Empty when there is none.

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/auto_round.h"
-#include "export/auto_round_layout.h"
 #include "source/auto_round_source.h"
-#include "source/hf_weights.h"
+#include "support/encoded_plan.h"
 #include "support/expect_error.h"
-#include "support/export_model.h"
 #include "support/scheme_of.h"
-#include "support/temp_folder.h"
 #include "support/test_main.h"
-
-#include <bitsmith/observer.h>
+#include "support/written_export.h"
+#include "tensor/bit_pack.h"
 
 #include <ATen/ATen.h>
 
@@ -17,6 +14,8 @@
 
 using namespace bitsmith;
 using namespace bitsmith::exporting;
+using test::plan_encoded;
+using Written = test::WrittenExport<AutoRoundExporter>;
 
 class AutoRoundTest : public QObject
 {
@@ -29,6 +28,15 @@ private Q_SLOTS:
     void writesTensorsOfAGgufInTheConfigsType();
     void namesExceptionsExactly();
     void choosesThePackingByTheZeroPoints();
+    void storesZeroPointsAsThePackingSays();
+    void interleavesFourBitsWithZeroPoints();
+    void writesOtherNumbers_data();
+    void writesOtherNumbers();
+    void storesSmallNumbersAsCompressedTensorsDoes();
+    void storesFixedPointNumbersBySignAndMagnitude();
+    void storesScalesOfFp8AsReadersNameThem();
+    void describesFp8AsVllmWantsIt();
+    void refusesSeveralKindsOfNumbers();
     void unTiesAQuantizedHead();
     void keepsUnknownKeysOfTheConfig();
     void splitsIntoShards();
@@ -39,27 +47,17 @@ private Q_SLOTS:
 
 namespace {
 
-struct Written
+const std::string kLayer = "model.layers.1.mlp.down_proj"; // 64 x 96
+
+std::shared_ptr<const tensor::TensorSource> decoded(const Written& written)
 {
-    explicit Written(const ExportInput& input)
-    {
-        NullObserver observer;
-        EventEmitter events(observer);
-        RunContext context{events, {}};
-        AutoRoundExporter().write(context, disk(), input, folder.path());
-    }
-    Json config() const { return read_json_file(folder / "config.json"); }
-    Json quantization() const { return config()["quantization_config"]; }
-    std::shared_ptr<const tensor::TensorSource> stored() const
-    {
-        return source::open_hf_weights(folder.path()).tensors;
-    }
-    std::shared_ptr<const tensor::TensorSource> decoded() const
-    {
-        return source::open_auto_round(quantization(), stored());
-    }
-    TempFolder folder;
-};
+    return source::open_auto_round(written.quantization(), written.stored());
+}
+
+quant::QuantizedWeight& weight_of(test::ExportModel& model, const std::string& layer = kLayer)
+{
+    return model.layers.layers.find(layer)->second;
+}
 
 } // namespace
 
@@ -80,14 +78,13 @@ void AutoRoundTest::writesLayersThatDecodeToTheirValues()
     test::ExportModel model(test::llama_config());
     model.plan_all(scheme);
     const Written written(model.input());
-    const auto decoded = written.decoded();
-    QCOMPARE(decoded->entries().size(), model.tensors->entries().size());
+    const auto weights = decoded(written);
+    QCOMPARE(weights->entries().size(), model.tensors->entries().size());
     for (const auto& [name, weight] : model.layers.layers) {
-        QVERIFY2(at::equal(decoded->load(name + ".weight"), test::expected_values(weight)),
+        QVERIFY2(at::equal(weights->load(name + ".weight"), test::expected_values(weight)),
             name.c_str());
     }
-    const ExportInput input = model.input();
-    QCOMPARE(AutoRoundExporter().verify(written.folder.path(), &input), std::vector<std::string>());
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
 }
 
 void AutoRoundTest::copiesOtherTensorsBitForBit()
@@ -138,7 +135,7 @@ void AutoRoundTest::namesExceptionsExactly()
     QCOMPARE(extra["model.layers.0.mlp.gate"], Json({{"bits", 16}, {"data_type", "float"}}));
     QCOMPARE(extra["lm_head"]["group_size"], Json(64));
     QCOMPARE(extra["lm_head"]["act_bits"], Json(16));
-    QVERIFY(at::equal(written.decoded()->load("lm_head.weight"),
+    QVERIFY(at::equal(decoded(written)->load("lm_head.weight"),
         test::expected_values(model.layers.load("lm_head"))));
 }
 
@@ -147,8 +144,164 @@ void AutoRoundTest::choosesThePackingByTheZeroPoints()
     test::ExportModel model(test::llama_config());
     model.plan_all(scheme_of(4, 32));
     QCOMPARE(auto_round_config(model.input())["packing_format"], Json("auto_round:auto_gptq"));
-    model.plan_layer("model.layers.0.mlp.up_proj", scheme_of(4, 32, false));
-    QCOMPARE(auto_round_config(model.input())["packing_format"], Json("auto_round"));
+    const auto packing_with = [&](const Scheme& scheme) {
+        model.plan_layer(kLayer, scheme);
+        return auto_round_config(model.input())["packing_format"].get<std::string>();
+    };
+    QCOMPARE(packing_with(scheme_of(4, 32, false)), std::string("auto_round:auto_awq"));
+    QCOMPARE(packing_with(scheme_of(4, 16, false)), std::string("auto_round:auto_awq"));
+    QCOMPARE(packing_with(scheme_of(8, 32, false)), std::string("auto_round"));
+    QCOMPARE(packing_with(scheme_of(4, -1, false)), std::string("auto_round"));
+    QCOMPARE(packing_with(scheme_of(4, 64, false)), std::string("auto_round")); // 96 columns
+}
+
+void AutoRoundTest::storesZeroPointsAsThePackingSays()
+{
+    const std::string zeros = "model.layers.0.mlp.up_proj.qzeros";
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    QVERIFY(Written(model.input()).load(zeros).eq(0x77777777).all().item<bool>());
+    model.plan_layer(kLayer, scheme_of(8, 32, false));
+    QVERIFY(Written(model.input()).load(zeros).eq(-2004318072).all().item<bool>()); // 0x88888888
+}
+
+void AutoRoundTest::interleavesFourBitsWithZeroPoints()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32, false));
+    const Written written(model.input());
+    QVERIFY(
+        at::equal(tensor::unpack_awq(written.load(kLayer + ".qweight")), weight_of(model).codes));
+    QVERIFY(
+        at::equal(tensor::unpack_awq(written.load(kLayer + ".qzeros")), weight_of(model).zeros));
+    QCOMPARE(written.config()["torch_dtype"], Json("float16"));
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+}
+
+void AutoRoundTest::writesOtherNumbers_data()
+{
+    QTest::addColumn<QString>("packing");
+    QTest::addColumn<QString>("type");
+    QTest::addColumn<QString>("actType");
+    const auto add = [](const char* scheme, const char* packing, const char* type,
+                         const char* act_type) {
+        QTest::newRow(scheme) << QString(packing) << QString(type) << QString(act_type);
+    };
+    add("MXFP4", "auto_round:llm_compressor", "mx_fp", "mx_fp");
+    add("MXFP8", "auto_round:llm_compressor", "mx_fp", "mx_fp");
+    add("MXFP8_RCEIL", "auto_round:llm_compressor", "mx_fp", "mx_fp_rceil");
+    add("NVFP4", "auto_round:llm_compressor", "nv_fp", "nv_fp4_with_static_gs");
+    add("NVFP4_E5M3", "auto_round:llm_compressor_nvfp4_e5m3", "nvfp4_v2", "nvfp4_v2");
+    add("MXINT4", "auto_round", "mx_int", "mx_int");
+    add("FP8_STATIC", "auto_round:fp8_static", "fp", "fp");
+    add("FPW8A16", "", "fp", "");
+    add("FP8_BLOCK", "auto_round:fp8", "fp", "fp");
+}
+
+void AutoRoundTest::writesOtherNumbers()
+{
+    QFETCH(QString, packing);
+    QFETCH(QString, type);
+    QFETCH(QString, actType);
+    const Scheme scheme = parse_scheme(QTest::currentDataTag());
+    QCOMPARE(AutoRoundExporter().refusal(scheme), std::string());
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, scheme);
+    const Written written(model.input());
+    const Json config = written.quantization();
+    QCOMPARE(config.value("packing_format", ""), packing.toStdString());
+    QCOMPARE(config["data_type"], Json(type.toStdString()));
+    QCOMPARE(config.value("act_data_type", ""), actType.toStdString());
+    QCOMPARE(config["bits"], Json(scheme.bits));
+    QVERIFY(!config.contains("extra_config"));
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+}
+
+void AutoRoundTest::storesSmallNumbersAsCompressedTensorsDoes()
+{
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, parse_scheme("NVFP4"));
+    plan_encoded(model, kLayer, parse_scheme("MXFP4"));
+    weight_of(model).codes[5].narrow(0, 2, 2).copy_(at::tensor({1, 15}));
+    const Written written(model.input());
+    const auto stored = written.stored();
+    QCOMPARE(stored->find(kLayer + ".weight_packed")->shape, (std::vector<int64_t>{64, 48}));
+    QCOMPARE(stored->load(kLayer + ".weight_packed")[5][1].item<int>(), 0xF1); // 0.5, -6
+    QCOMPARE(stored->find(kLayer + ".weight_scale")->dtype, std::string("U8"));
+    const std::string other = "model.layers.0.mlp.up_proj";
+    QCOMPARE(stored->find(other + ".weight_scale")->dtype, std::string("F8_E4M3"));
+    QCOMPARE(stored->load(other + ".input_global_scale").item<float>(), 2688.0F / 3.5F);
+    const Json rule = written.quantization()["extra_config"][kLayer];
+    QCOMPARE(rule["data_type"], Json("mx_fp"));
+    QCOMPARE(rule["group_size"], Json(32));
+    QVERIFY(!rule.contains("bits"));
+}
+
+void AutoRoundTest::storesFixedPointNumbersBySignAndMagnitude()
+{
+    const Scheme scheme = parse_scheme("MXINT4");
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, scheme);
+    at::Tensor values = at::zeros({64, 96});
+    values[0][0] = 1.75F;
+    values[0][1] = -0.5F;
+    weight_of(model) = quant::codec_for(scheme).encode(values, scheme, {});
+    const Written written(model.input());
+    QCOMPARE(written.load(kLayer + ".weight_packed")[0][0].item<int>(), 0xA7); // 7 and -2 quarters
+    QCOMPARE(written.load(kLayer + ".weight_scale")[0][0].item<int>(), 127);
+}
+
+void AutoRoundTest::storesScalesOfFp8AsReadersNameThem()
+{
+    const auto shape_of = [](const char* scheme, const char* ending) {
+        test::ExportModel model(test::llama_config());
+        plan_encoded(model, parse_scheme(scheme));
+        const auto stored = Written(model.input()).stored();
+        const tensor::TensorEntry* entry = stored->find(kLayer + ending);
+        return entry == nullptr ? std::vector<int64_t>() : entry->shape;
+    };
+    QCOMPARE(shape_of("FP8_STATIC", ".weight_scale"), std::vector<int64_t>{64});
+    QCOMPARE(shape_of("FP8_STATIC", ".input_scale"), std::vector<int64_t>{1});
+    QCOMPARE(shape_of("FPW8A16", ".weight_scale"), std::vector<int64_t>{1});
+    QCOMPARE(shape_of("FPW8A16", ".input_scale"), std::vector<int64_t>());
+    QCOMPARE(shape_of("FP8_BLOCK", ".weight_scale_inv"), (std::vector<int64_t>{1, 1}));
+    QCOMPARE(shape_of("FP8_BLOCK", ".weight_scale"), std::vector<int64_t>());
+}
+
+void AutoRoundTest::describesFp8AsVllmWantsIt()
+{
+    Json llama = test::llama_config();
+    llama["torch_dtype"] = "float16";
+    test::ExportModel model(llama);
+    plan_encoded(model, parse_scheme("FP8_BLOCK"));
+    model.plan_layer(kLayer, keep_scheme());
+    const Json config = auto_round_config(model.input());
+    const Json tile = {128, 128};
+    QCOMPARE(config["group_size"], tile);
+    QCOMPARE(config["weight_block_size"], tile);
+    QCOMPARE(config["act_group_size"], Json(128));
+    QCOMPARE(config["fmt"], Json("e4m3"));
+    QCOMPARE(config["activation_scheme"], Json("dynamic"));
+    QCOMPARE(config["enable_quanted_input"], Json(false));
+    QCOMPARE(config["ignored_layers"], Json::array({kLayer, "lm_head"}));
+    QCOMPARE(config["extra_config"][kLayer],
+        Json({{"bits", 16}, {"data_type", "float"}, {"act_bits", 16}}));
+    plan_encoded(model, parse_scheme("FP8_STATIC"));
+    const Written written(model.input());
+    QCOMPARE(written.quantization()["activation_scheme"], Json("static"));
+    QCOMPARE(written.quantization()["act_dynamic"], Json(false));
+    QCOMPARE(written.quantization()["act_group_size"], Json(0));
+    QCOMPARE(written.config()["torch_dtype"], Json("bfloat16"));
+}
+
+void AutoRoundTest::refusesSeveralKindsOfNumbers()
+{
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, parse_scheme("W4A16G32"));
+    plan_encoded(model, kLayer, parse_scheme("MXFP4"));
+    EXPECT_ERROR(UnsupportedScheme, EXPECT_WORDS({"one kind", "W4A16G32", kLayer, "MXFP4"}),
+        AutoRoundExporter().estimate_bytes(model.input()));
+    EXPECT_ERROR(UnsupportedScheme, EXPECT_WORDS({kLayer}), Written(model.input()));
 }
 
 void AutoRoundTest::unTiesAQuantizedHead()
@@ -186,8 +339,7 @@ void AutoRoundTest::splitsIntoShards()
     model.plan_all(scheme_of(4, 32));
     const Written written(model.input());
     QVERIFY(std::filesystem::exists(written.folder / "model.safetensors.index.json"));
-    const ExportInput input = model.input();
-    QCOMPARE(AutoRoundExporter().verify(written.folder.path(), &input), std::vector<std::string>());
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
 }
 
 void AutoRoundTest::refusesLayersThatDoNotFillWords()
@@ -195,8 +347,8 @@ void AutoRoundTest::refusesLayersThatDoNotFillWords()
     test::ExportModel model(test::llama_config());
     model.plan_all(scheme_of(4, 32));
     model.plan.layers[0].rows = 40;
-    EXPECT_ERROR(
-        ShapeMismatch, EXPECT_WORDS({"q_proj", "[40, 64]"}), auto_round_layout(model.input()));
+    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"q_proj", "[40, 64]"}),
+        AutoRoundExporter().estimate_bytes(model.input()));
 }
 
 void AutoRoundTest::findsATensorThatWasChanged()
@@ -204,9 +356,8 @@ void AutoRoundTest::findsATensorThatWasChanged()
     test::ExportModel model(test::llama_config());
     model.plan_all(scheme_of(4, 32));
     const Written written(model.input());
-    model.layers.layers.find("model.layers.1.mlp.up_proj")->second.codes[3][5].bitwise_xor_(1);
-    const ExportInput input = model.input();
-    const auto findings = AutoRoundExporter().verify(written.folder.path(), &input);
+    weight_of(model, "model.layers.1.mlp.up_proj").codes[3][5].bitwise_xor_(1);
+    const auto findings = written.findings(model.input());
     QCOMPARE(findings.size(), std::size_t(1));
     QVERIFY(findings[0].find("model.layers.1.mlp.up_proj") != std::string::npos);
 }
@@ -221,6 +372,13 @@ void AutoRoundTest::refusesSchemesItCannotPack()
     Scheme with_minimum = scheme_of(4, 32, false);
     with_minimum.data_type = DataType::IntFloatZero;
     QVERIFY(!exporter.refusal(with_minimum).empty());
+    // auto-round has no kernels for these; llm_compressor is read by others.
+    for (const char* scheme : {"MXFP4A16", "NVFP4A16", "MXFP6", "FP8_DYNAMIC", "W8A8"}) {
+        QVERIFY2(!exporter.refusal(parse_scheme(scheme)).empty(), scheme);
+    }
+    Scheme tiles = parse_scheme("FP8_BLOCK");
+    tiles.group_size = tiles.act_group_size = 64;
+    QVERIFY(!exporter.refusal(tiles).empty());
 }
 
 BITSMITH_TEST(AutoRoundTest)

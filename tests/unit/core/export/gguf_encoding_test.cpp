@@ -13,6 +13,8 @@
 
 #include <QtTest>
 
+#include <limits>
+
 using namespace bitsmith;
 using namespace bitsmith::exporting;
 using tensor::GgufType;
@@ -27,7 +29,12 @@ private Q_SLOTS:
     void decodesToTheCodecsValuesBitForBit();
     void refusesSchemesWithoutAnExactType_data();
     void refusesSchemesWithoutAnExactType();
+    void roundsTablesToTheNearestCode_data();
     void roundsTablesToTheNearestCode();
+    void searchesTheRangesOfTables();
+    void refusesTablesThatCannotBeRounded();
+    void keepsTinyBlocksFinite_data();
+    void keepsTinyBlocksFinite();
     void refusesValuesBeyondHalfPrecision();
     void permutesRotaryRowsLikeTheGoldenOrder();
     void permutingCodesPermutesValues();
@@ -119,17 +126,76 @@ void GgufEncodingTest::refusesSchemesWithoutAnExactType()
     QVERIFY(!gguf_type_of(scheme));
 }
 
+void GgufEncodingTest::roundsTablesToTheNearestCode_data()
+{
+    QTest::addColumn<GgufType>("type");
+    QTest::addColumn<double>("steps"); // from zero to the largest magnitude
+    QTest::newRow("Q8_0") << GgufType::Q8_0 << 128.0;
+    QTest::newRow("Q6_K") << GgufType::Q6_K << 32.0;
+    QTest::newRow("Q5_0") << GgufType::Q5_0 << 16.0;
+    QTest::newRow("Q4_K") << GgufType::Q4_K << 7.5;
+    QTest::newRow("Q3_K") << GgufType::Q3_K << 4.0;
+}
+
 void GgufEncodingTest::roundsTablesToTheNearestCode()
 {
+    QFETCH(GgufType, type);
+    QFETCH(double, steps);
     at::manual_seed(2);
-    const at::Tensor table = at::randn({6, 64});
-    const at::Tensor back =
-        decoded(encode_gguf_plain(table, GgufType::Q8_0), GgufType::Q8_0, {6, 64});
-    const at::Tensor step = table.view({6, 2, 32}).abs().amax(-1).div(127).repeat_interleave(32, 1);
-    QVERIFY(((back - table).abs() <= 0.51 * step).all().item<bool>());
-    const at::Tensor zeros = at::zeros({2, 32});
-    QVERIFY(at::equal(
-        decoded(encode_gguf_plain(zeros, GgufType::Q8_0), GgufType::Q8_0, {2, 32}), zeros));
+    const at::Tensor table = at::randn({6, 256});
+    const at::Tensor back = decoded(round_to_gguf(table, type, false), type, {6, 256});
+    // The other end of a symmetric range is one step away, and scales of groups are rounded too.
+    const double step = table.abs().max().item<double>() / steps;
+    QVERIFY((back - table).abs().max().item<double>() < 1.1 * step);
+    const at::Tensor zeros = at::zeros({2, 256});
+    QVERIFY(at::equal(decoded(round_to_gguf(zeros, type, false), type, {2, 256}), zeros));
+}
+
+void GgufEncodingTest::searchesTheRangesOfTables()
+{
+    at::manual_seed(3);
+    const at::Tensor table = at::randn({16, 256});
+    const auto error = [&table](bool search) {
+        const at::Tensor bytes = round_to_gguf(table, GgufType::Q4_0, search);
+        return (decoded(bytes, GgufType::Q4_0, {16, 256}) - table).square().sum().item<double>();
+    };
+    QVERIFY(error(true) < 0.98 * error(false));
+}
+
+void GgufEncodingTest::refusesTablesThatCannotBeRounded()
+{
+    at::Tensor table = at::ones({2, 256});
+    table[1][7] = std::numeric_limits<float>::infinity();
+    EXPECT_ERROR(
+        NumericFailure, EXPECT_WORDS({"1 of 512"}), round_to_gguf(table, GgufType::Q6_K, true));
+    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"96", "256"}),
+        round_to_gguf(at::ones({2, 96}), GgufType::Q6_K, false));
+}
+
+// formats.md 6.12: scales below the smallest fp16 number, and those that fp16 cannot tell apart.
+void GgufEncodingTest::keepsTinyBlocksFinite_data()
+{
+    QTest::addColumn<GgufType>("type");
+    for (const GgufType type :
+        {GgufType::Q8_0, GgufType::Q5_0, GgufType::Q4_0, GgufType::Q4_1, GgufType::Q5_1,
+            GgufType::Q2_K, GgufType::Q3_K, GgufType::Q4_K, GgufType::Q5_K, GgufType::Q6_K}) {
+        QTest::newRow(tensor::gguf_type(type).name.data()) << type;
+    }
+}
+
+void GgufEncodingTest::keepsTinyBlocksFinite()
+{
+    QFETCH(GgufType, type);
+    for (const double size : {1e-12, 1e-7, 1e-5}) {
+        at::manual_seed(4);
+        const at::Tensor table = at::randn({2, 256}) * size;
+        for (const bool search : {false, true}) {
+            const at::Tensor back = decoded(round_to_gguf(table, type, search), type, {2, 256});
+            QVERIFY(at::isfinite(back).all().item<bool>());
+            // Nothing becomes larger than it was by more than a step of the smallest scale.
+            QVERIFY(((back - table).abs() <= 2 * table.abs().max() + 1e-5).all().item<bool>());
+        }
+    }
 }
 
 void GgufEncodingTest::refusesValuesBeyondHalfPrecision()

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/gguf/blocks.h"
 #include "export/gguf/gguf_exporter.h"
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
@@ -17,6 +18,7 @@
 
 using namespace bitsmith;
 using namespace bitsmith::exporting;
+using tensor::GgufFields;
 using tensor::GgufType;
 
 class GgufExporterTest : public QObject
@@ -27,7 +29,15 @@ private Q_SLOTS:
     void readsBackAsTheSameModel_data();
     void readsBackAsTheSameModel();
     void namesTheFileAfterModelAndType();
-    void keepsTablesAtEightBits();
+    void givesTablesTheTypesOfLlamaCpp_data();
+    void givesTablesTheTypesOfLlamaCpp();
+    void writesTablesAsTheyRound();
+    void keepsTablesThatTheUserKeeps();
+    void splitsWhatIsTooLarge();
+    void tellsPartsFromOtherFiles();
+    void writesVectorsInFullPrecision();
+    void writesHeadSizesAndTheRotaryBase();
+    void findsATensorThatIsMissing();
     void writesPlainFilesInTheTypeAskedFor();
     void leavesATiedHeadOut();
     void refusesTensorsWithoutAPlace();
@@ -58,6 +68,34 @@ Json config_of(const std::string& model_type)
         config["head_dim"] = 16;
     }
     return config;
+}
+
+Json with_tied_head(bool tied)
+{
+    Json config = test::llama_config();
+    config["tie_word_embeddings"] = tied;
+    return config;
+}
+
+/// Random tables of another width, which a plan does not ask about.
+void replace_tables(test::ExportModel& source, int64_t columns)
+{
+    for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+        if (source.tensors->find(name) != nullptr) {
+            source.tensors->remove(name);
+            source.tensors->add(name, at::randn({288, columns}).to(at::kBFloat16));
+        }
+    }
+}
+
+GgufType type_of(const GgufFilePlan& plan, const std::string& tensor)
+{
+    for (const GgufTensorPlan& planned : plan.tensors) {
+        if (planned.header.name == tensor) {
+            return planned.header.type;
+        }
+    }
+    return GgufType::I8; // of no tensor
 }
 
 struct Written
@@ -125,21 +163,101 @@ void GgufExporterTest::namesTheFileAfterModelAndType()
     QCOMPARE(gguf_file_name(source.input()), std::string("SmolLM2-135M-Instruct-Q4_0.gguf"));
 }
 
-void GgufExporterTest::keepsTablesAtEightBits()
+void GgufExporterTest::givesTablesTheTypesOfLlamaCpp_data()
+{
+    QTest::addColumn<int>("hidden");
+    QTest::addColumn<bool>("tied");
+    QTest::addColumn<GgufType>("embedding");
+    QTest::addColumn<GgufType>("head");
+    QTest::newRow("whole super-blocks") << 256 << false << GgufType::Q4_0 << GgufType::Q6_K;
+    QTest::newRow("other widths") << 64 << false << GgufType::Q4_0 << GgufType::Q8_0;
+    QTest::newRow("tied") << 256 << true << GgufType::Q6_K << GgufType::Q6_K;
+    QTest::newRow("tied, other widths") << 64 << true << GgufType::Q8_0 << GgufType::Q8_0;
+}
+
+// formats.md 6.8.
+void GgufExporterTest::givesTablesTheTypesOfLlamaCpp()
+{
+    QFETCH(int, hidden);
+    QFETCH(bool, tied);
+    QFETCH(GgufType, embedding);
+    QFETCH(GgufType, head);
+    test::ExportModel source(with_tied_head(tied));
+    source.plan_all(gguf_scheme("q4_0"));
+    replace_tables(source, hidden);
+    const GgufFilePlan plan = gguf_file_plan(source.input());
+    QVERIFY(plan.base == GgufType::Q4_0);
+    QVERIFY(type_of(plan, "token_embd.weight") == embedding);
+    if (!tied) {
+        QVERIFY(type_of(plan, "output.weight") == head);
+    }
+    // They are in the types that users of such files expect: nothing to be told about.
+    QCOMPARE(GgufExporter().notes(source.input()), std::vector<std::string>());
+}
+
+void GgufExporterTest::writesTablesAsTheyRound()
 {
     test::ExportModel source(test::llama_config());
     source.plan_all(gguf_scheme("q4_0"));
+    replace_tables(source, 256);
     const GgufFilePlan plan = gguf_file_plan(source.input());
-    QVERIFY(plan.base == GgufType::Q4_0);
-    for (const GgufTensorPlan& tensor : plan.tensors) {
-        const std::string& name = tensor.header.name;
-        if (name == "token_embd.weight" || name == "output.weight") {
-            QVERIFY(tensor.header.type == GgufType::Q8_0);
-        } else if (name.ends_with("_norm.weight")) {
-            QVERIFY(tensor.header.type == GgufType::F32);
+    const auto bytes = [&] {
+        for (const GgufTensorPlan& tensor : plan.tensors) {
+            if (tensor.header.name == "output.weight") {
+                return gguf_tensor_bytes(source.input(), tensor);
+            }
         }
-    }
-    QCOMPARE(GgufExporter().notes(source.input()).size(), std::size_t(2));
+        return at::Tensor();
+    };
+    const at::Tensor values = source.tensors->load("lm_head.weight");
+    QVERIFY(at::equal(bytes(), round_to_gguf(values, GgufType::Q6_K, true)));
+    source.spec.recipe.start = Start::MinMax;
+    QVERIFY(at::equal(bytes(), round_to_gguf(values, GgufType::Q6_K, false)));
+}
+
+void GgufExporterTest::keepsTablesThatTheUserKeeps()
+{
+    test::ExportModel source(test::llama_config());
+    source.plan_all(gguf_scheme("q4_0"));
+    source.spec.scheme.keep = {"lm_head"};
+    const GgufFilePlan plan = gguf_file_plan(source.input());
+    QVERIFY(type_of(plan, "output.weight") == GgufType::BF16);
+    QVERIFY(type_of(plan, "token_embd.weight") == GgufType::Q4_0);
+}
+
+void GgufExporterTest::splitsWhatIsTooLarge()
+{
+    test::ExportModel source(test::llama_config());
+    source.plan_all(gguf_scheme("q8_0"));
+    source.spec.exports.max_gguf_gb = 45e-6;
+    const ExportInput input = source.input();
+    const Written written(input);
+    QCOMPARE(written.file.filename().string(), std::string("tiny-Q8_0-00001-of-00003.gguf"));
+    QVERIFY(GgufExporter().recognizes(written.folder.path()));
+    QCOMPARE(gguf_file_in(written.folder.path()), written.file);
+    QCOMPARE(written.parts()->readers().size(), std::size_t(3));
+    QCOMPARE(written.parts()->tensors().size(), gguf_file_plan(input).tensors.size());
+    QCOMPARE(GgufExporter().verify(written.folder.path(), &input), std::vector<std::string>());
+    QCOMPARE(GgufExporter().notes(input).size(), std::size_t(1));
+    QVERIFY(GgufExporter().notes(input).front().find("3 files") != std::string::npos);
+
+    std::filesystem::remove(written.folder / "tiny-Q8_0-00002-of-00003.gguf");
+    const auto findings = GgufExporter().verify(written.folder.path(), &input);
+    QCOMPARE(findings.size(), std::size_t(1));
+    QVERIFY(findings.front().find("tiny-Q8_0-00002-of-00003.gguf") != std::string::npos);
+}
+
+void GgufExporterTest::tellsPartsFromOtherFiles()
+{
+    const TempFolder folder;
+    folder.write("a-00001-of-00002.gguf", "");
+    folder.write("a-00002-of-00002.gguf", "");
+    QCOMPARE(gguf_file_in(folder.path()), folder / "a-00001-of-00002.gguf");
+    folder.write("b.gguf", "");
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"3"}), gguf_file_in(folder.path()));
+    std::filesystem::remove(folder / "b.gguf");
+    folder.write("b-00002-of-00002.gguf", "");
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"3"}), gguf_file_in(folder.path()));
 }
 
 void GgufExporterTest::writesPlainFilesInTheTypeAskedFor()
@@ -211,6 +329,55 @@ void GgufExporterTest::findsAFileThatWasChanged()
     const auto findings = GgufExporter().verify(written.folder.path(), &input);
     QCOMPARE(findings.size(), std::size_t(2)); // its bytes, and its values
     QVERIFY(findings[0].find("blk.0.ffn_up") != std::string::npos);
+}
+
+// formats.md 6.12: biases of other types are unsupported by several back ends.
+void GgufExporterTest::writesVectorsInFullPrecision()
+{
+    test::ExportModel source(config_of("qwen2"));
+    source.plan_all(gguf_scheme("q8_0"));
+    int vectors = 0;
+    for (const GgufTensorPlan& tensor : gguf_file_plan(source.input()).tensors) {
+        const bool is_vector = tensor.header.shape.size() == 1;
+        QCOMPARE(tensor.header.type == GgufType::F32, is_vector);
+        vectors += is_vector ? 1 : 0;
+    }
+    QCOMPARE(vectors, 2 * 5 + 1); // two norms and three biases per block, the last norm
+}
+
+// formats.md 6.12: errors in these load fine and degrade silently.
+void GgufExporterTest::writesHeadSizesAndTheRotaryBase()
+{
+    Json config = config_of("qwen3");
+    config["hidden_size"] = 64;
+    config["num_attention_heads"] = 4;
+    config["num_key_value_heads"] = 2;
+    config["head_dim"] = 32; // not hidden / heads
+    config["rope_theta"] = 1e6;
+    test::ExportModel source(config);
+    GgufFields fields;
+    add_model_fields(fields, source.input(), gguf_file_plan(source.input()));
+    const auto count = [&fields](const char* key) {
+        const tensor::GgufField* field = fields.find(key);
+        return field == nullptr ? 0U : std::get<uint32_t>(*field);
+    };
+    QCOMPARE(count("qwen3.attention.head_count"), 4U);
+    QCOMPARE(count("qwen3.attention.head_count_kv"), 2U);
+    QCOMPARE(count("qwen3.attention.key_length"), 32U);
+    QCOMPARE(count("qwen3.attention.value_length"), 32U);
+    QCOMPARE(count("qwen3.rope.dimension_count"), 32U);
+    QCOMPARE(std::get<float>(*fields.find("qwen3.rope.freq_base")), 1e6F);
+}
+
+// formats.md 6.12: llama.cpp insists on every tensor of its graph.
+void GgufExporterTest::findsATensorThatIsMissing()
+{
+    test::ExportModel source(test::llama_config());
+    source.plan_all(gguf_scheme("q4_0"));
+    source.tensors->remove("model.layers.1.self_attn.v_proj.weight");
+    const Written written(source.input());
+    const auto findings = GgufExporter().verify(written.folder.path(), nullptr);
+    QCOMPARE(findings, std::vector<std::string>{"tensor blk.1.attn_v.weight is missing"});
 }
 
 void GgufExporterTest::labelsSizesLikePeopleDo()

@@ -11,6 +11,8 @@
 
 using namespace bitsmith;
 using namespace bitsmith::exporting;
+using tensor::GgufField;
+using tensor::GgufFields;
 
 class VocabularyTest : public QObject
 {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Re-opening of an exported Hugging Face folder, as any reader would, and its comparison with the run.
+#pragma once
+
+#include "base/text.h"
+#include "export/folder_format.h"
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bitsmith::exporting {
+
+using Findings = std::vector<std::string>;
+
+struct Reopened
+{
+    Json quantization; ///< of config.json
+    std::shared_ptr<const tensor::TensorSource> stored; ///< tensors as they lie in the files
+    std::shared_ptr<const tensor::TensorSource> decoded; ///< layers as "P.weight", fp32
+};
+
+/// Opens `folder`. With an input `compare` says what differs from it; without one the folder is opened
+/// as a model, which checks every tensor that the configuration implies, by shape. Errors become
+/// findings.
+Findings verify_folder(const std::filesystem::path& folder, const ExportInput* input,
+    const std::function<Findings(const Reopened&)>& compare);
+
+/// Every layer decodes to what the codec says; every other tensor, scales included, is what `packer`
+/// produces now. The codes of a layer are its part `Codes`.
+template <class Part, class Packer>
+Findings value_findings(const Reopened& folder, const ExportInput& input,
+    const std::vector<FolderTensor<Part>>& layout, Packer& packer)
+{
+    Findings findings;
+    for (const FolderTensor<Part>& tensor : layout) {
+        if (tensor.part == Part::Codes) {
+            const quant::QuantizedWeight weight = input.layers.load(tensor.source);
+            const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
+            if (!at::equal(folder.decoded->load(tensor.source + ".weight"), expected)) {
+                findings.push_back(
+                    concat("layer ", tensor.source, " does not decode to its tuned values"));
+            }
+        } else if (!same_bytes(folder.stored->load(tensor.name), packer.produce(tensor))) {
+            findings.push_back(concat("tensor ", tensor.name, " differs from ",
+                tensor.part == Part::Copy ? "the source" : "the run"));
+        }
+    }
+    return findings;
+}
+
+/// The configuration, names, types and shapes, and where these are right the values.
+template <class Part, class Packer>
+Findings compare_folder(const Reopened& folder, const ExportInput& input, const Json& quantization,
+    const std::vector<FolderTensor<Part>>& layout, Packer& packer)
+{
+    Findings findings = coverage_findings(*folder.stored, entries_of(layout));
+    if (folder.quantization != quantization) {
+        findings.emplace_back("config.json describes the layers otherwise than the plan");
+    }
+    return findings.empty() ? value_findings(folder, input, layout, packer) : findings;
+}
+
+} // namespace bitsmith::exporting

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// config.json as mlx-lm reads it, and which models its classes run. Source: formats.md 8, mlx-lm:
+// mlx_lm/utils.py and mlx_lm/models.
+#pragma once
+
+#include "base/json_io.h"
+#include "export/exporter.h"
+
+#include <string>
+#include <string_view>
+
+namespace bitsmith::exporting {
+
+/// Empty: mlx-lm has a class for this model_type that takes the tensors of the source under their
+/// own names. Otherwise the reason in one sentence.
+std::string mlx_type_refusal(std::string_view model_type);
+
+/// Throws UnsupportedModel when the class of mlx-lm computes something else than the model and no
+/// key can say so: nested decoders, rotary scaling, pattern of windows, a head of its own.
+void check_mlx_model(const ExportInput& input);
+
+/// "affine", "mxfp4" or "mxfp8"; only for schemes without refusal.
+std::string_view mlx_mode(const Scheme& scheme);
+
+/// The object `quantization`: the scheme of most layers, then every layer by name, false for those
+/// that are not quantized.
+Json mlx_quantization(const ExportInput& input);
+
+/// All of config.json: with `quantization` and its copy `quantization_config`, the rotary embedding
+/// in the old keys, and what the classes have other defaults for. Throws as check_mlx_model does.
+Json mlx_config(const ExportInput& input);
+
+} // namespace bitsmith::exporting

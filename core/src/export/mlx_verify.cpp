@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Re-opening of an mlx folder.
+#include "export/mlx.h"
+#include "export/mlx_config.h"
+#include "export/mlx_layout.h"
+#include "source/hf_weights.h"
+
+#include <ATen/ATen.h>
+
+namespace bitsmith::exporting {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Findings = std::vector<std::string>;
+
+/// Smallest step of fp16, which scales and offsets below its normal range are rounded to.
+constexpr double kSmallestStep = 0x1p-24;
+
+/// `stored` has this tensor with two dimensions, of one of the types.
+const tensor::TensorEntry* matrix(const tensor::TensorSource& stored, const std::string& name,
+    const std::vector<std::string>& types, Findings& findings)
+{
+    const tensor::TensorEntry* entry = stored.find(name);
+    if (entry != nullptr && entry->shape.size() == 2
+        && std::find(types.begin(), types.end(), entry->dtype) != types.end()) {
+        return entry;
+    }
+    findings.push_back(
+        concat("tensor ", name, entry == nullptr ? " is missing" : " has another type or rank"));
+    return nullptr;
+}
+
+/// 0 when there is none.
+int64_t integer_of(const Json& rule, const char* key)
+{
+    return rule.contains(key) && rule[key].is_number_integer() ? rule[key].get<int64_t>() : 0;
+}
+
+/// The tensors of one layer against its rule {group_size, bits, mode}.
+void check_layer(const tensor::TensorSource& stored, const std::string& layer, const Json& rule,
+    Findings& findings)
+{
+    const bool is_affine = !rule.contains("mode") || rule["mode"] == "affine";
+    const std::vector<std::string> types =
+        is_affine ? std::vector<std::string>{"F16", "BF16", "F32"} : std::vector<std::string>{"U8"};
+    const auto* codes = matrix(stored, layer + ".weight", {"U32"}, findings);
+    const auto* scales = matrix(stored, layer + ".scales", types, findings);
+    const auto* biases = is_affine ? matrix(stored, layer + ".biases", types, findings) : scales;
+    if (codes == nullptr || scales == nullptr || biases == nullptr) {
+        return;
+    }
+    const int64_t bits_of_row = codes->shape[1] * 32;
+    const int64_t bits_of_group = integer_of(rule, "bits") * integer_of(rule, "group_size");
+    if (bits_of_group <= 0 || scales->shape[0] != codes->shape[0]
+        || scales->shape[1] * bits_of_group != bits_of_row || biases->shape != scales->shape) {
+        findings.push_back(concat("the tensors of layer ", layer, " do not fit its rule"));
+    }
+}
+
+/// What the configuration implies: tensors for every rule, a rule for every packed weight.
+void check_structure(const tensor::TensorSource& stored, const Json& rules, Findings& findings)
+{
+    for (const auto& [layer, rule] : rules.items()) {
+        if (rule.is_object()) {
+            check_layer(stored, layer, rule, findings);
+        }
+    }
+    for (const tensor::TensorEntry& entry : stored.entries()) {
+        const std::string layer = entry.name.substr(0, entry.name.rfind('.'));
+        if (entry.dtype == "U32" && (!rules.contains(layer) || !rules[layer].is_object())) {
+            findings.push_back(concat("packed layer ", layer, " has no rule in config.json"));
+        }
+    }
+}
+
+/// A layer as mlx decodes it, in fp32, lies as near to its tuned values as the rounding of scales
+/// and offsets to `type` allows; without them it is the same.
+bool decodes_alike(const tensor::TensorSource& stored, const quant::QuantizedWeight& tuned,
+    const std::string& layer, c10::ScalarType type)
+{
+    const at::Tensor expected = quant::codec_for(tuned.scheme).decode(tuned);
+    quant::QuantizedWeight found = tuned;
+    found.codes = unpack_stream(stored.load(layer + ".weight"), tuned.scheme.bits);
+    const at::Tensor scales = stored.load(layer + ".scales");
+    if (type == at::kByte) {
+        found.scales = scales;
+        return at::equal(quant::codec_for(found.scheme).decode(found), expected);
+    }
+    const auto spread = [&](const at::Tensor& values) {
+        return values.to(at::kFloat).repeat_interleave(tuned.scheme.group_size, 1);
+    };
+    const at::Tensor biases = spread(stored.load(layer + ".biases"));
+    const at::Tensor products = found.codes.to(at::kFloat).mul_(spread(scales));
+    // Of the scale, times a distance of codes, and of the offset.
+    const at::Tensor allowed = products.abs()
+                                   .add_(biases.abs(), 2)
+                                   .mul_(1.01 * rounding_of(type) + 1e-6)
+                                   .add_(kSmallestStep);
+    return products.add(biases).sub_(expected).abs_().le(allowed).all().item<bool>();
+}
+
+void check_values(const tensor::TensorSource& stored, const ExportInput& input,
+    const std::vector<MlxTensor>& layout, Findings& findings)
+{
+    for (const MlxTensor& tensor : layout) {
+        if (tensor.part == MlxPart::Scales
+            && !decodes_alike(
+                stored, input.layers.load(tensor.source), tensor.source, tensor.type)) {
+            findings.push_back(
+                concat("layer ", tensor.source, " does not decode to its tuned values"));
+        }
+    }
+}
+
+} // namespace
+
+std::vector<std::string> MlxExporter::verify(const fs::path& folder, const ExportInput* input) const
+{
+    Findings findings;
+    try {
+        const Json config = read_json_file(folder / "config.json");
+        const auto stored = source::open_hf_weights(folder).tensors;
+        if (!recognizes(folder)) {
+            return {"config.json has no object 'quantization'"};
+        }
+        if (input == nullptr) {
+            check_structure(*stored, config["quantization"], findings);
+            return findings;
+        }
+        const std::vector<MlxTensor> layout = mlx_layout(*input);
+        findings = coverage_findings(*stored, entries_of(layout));
+        if (config != mlx_config(*input)) {
+            findings.emplace_back("config.json describes another model than the plan has");
+        }
+        if (findings.empty()) {
+            MlxPacker packer(*input);
+            findings = byte_findings(*stored, layout, packer);
+        }
+        if (findings.empty()) {
+            check_values(*stored, *input, layout, findings);
+        }
+    } catch (const Error& error) {
+        findings.emplace_back(error.what());
+    }
+    return findings;
+}
+
+} // namespace bitsmith::exporting

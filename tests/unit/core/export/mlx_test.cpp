@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "export/mlx.h"
+#include "export/mlx_config.h"
+#include "export/mlx_layout.h"
+#include "support/encoded_plan.h"
+#include "support/expect_error.h"
+#include "support/flip_byte.h"
+#include "support/scheme_of.h"
+#include "support/test_main.h"
+#include "support/written_export.h"
+
+#include <ATen/ATen.h>
+
+#include <QtTest>
+
+using namespace bitsmith;
+using namespace bitsmith::exporting;
+using test::plan_encoded;
+using Written = test::WrittenExport<MlxExporter>;
+
+class MlxTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void packsGoldenWords();
+    void packsEveryWidthAsOneStream();
+    void writesIntegers_data();
+    void writesIntegers();
+    void computesOffsetsFromStoredScales();
+    void writesMicroscalingTypes();
+    void describesEveryLayer();
+    void flattensRotaryParameters();
+    void writesWindowsOfGemma3();
+    void refusesModelsThatMlxRunsOtherwise();
+    void refusesSchemesItDoesNotHave();
+    void refusesColumnsThatAreNoGroups();
+    void saysWhatIsRounded();
+    void opensAsAModel();
+    void checksTensorsAgainstRules();
+    void findsAChangedByte();
+    void findsAnotherConfiguration();
+};
+
+namespace {
+
+const std::string kLayer = "model.layers.1.mlp.down_proj"; // 64 x 96
+
+std::vector<uint32_t> words_of(const std::vector<int64_t>& codes, int64_t bits)
+{
+    const at::Tensor words =
+        pack_stream(at::tensor(codes, at::kLong).to(at::kByte).unsqueeze(0), bits);
+    const auto* first = static_cast<const uint32_t*>(words.const_data_ptr());
+    return {first, first + words.numel()};
+}
+
+std::vector<int64_t> counted(int64_t modulus, int64_t first)
+{
+    std::vector<int64_t> codes(32);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+        codes[i] = static_cast<int64_t>(i) % modulus + first;
+    }
+    return codes;
+}
+
+Json gemma2_config()
+{
+    Json config = test::gemma3_config();
+    config["architectures"] = {"Gemma2ForCausalLM"};
+    config["model_type"] = "gemma2";
+    return config;
+}
+
+Json config_of(const Json& source)
+{
+    test::ExportModel model(source);
+    model.plan_all(scheme_of(4, 32));
+    return mlx_config(model.input());
+}
+
+bool has_note(const test::ExportModel& model, const std::string& words)
+{
+    const auto notes = MlxExporter().notes(model.input());
+    return std::any_of(notes.begin(), notes.end(),
+        [&](const std::string& note) { return note.find(words) != std::string::npos; });
+}
+
+} // namespace
+
+void MlxTest::packsGoldenWords()
+{
+    QCOMPARE(words_of(counted(8, 1), 4), std::vector<uint32_t>(4, 0x87654321U));
+    QCOMPARE(
+        words_of(counted(8, 0), 3), (std::vector<uint32_t>{0x88FAC688U, 0xC688FAC6U, 0xFAC688FAU}));
+}
+
+void MlxTest::packsEveryWidthAsOneStream()
+{
+    at::manual_seed(3);
+    for (const int64_t bits : {2, 3, 4, 5, 6, 8}) {
+        const at::Tensor codes = at::randint(0, 1LL << bits, {70, 96}, at::kByte);
+        const at::Tensor words = pack_stream(codes, bits);
+        QCOMPARE(words.sizes().vec(), (std::vector<int64_t>{70, 3 * bits}));
+        const auto* word = static_cast<const uint32_t*>(words.const_data_ptr());
+        const auto* code = codes.const_data_ptr<uint8_t>();
+        int64_t wrong = 0; // rows end where words end, so that all codes are one stream
+        for (int64_t bit = 0; bit < codes.numel() * bits; ++bit) {
+            const uint32_t expected = static_cast<uint32_t>(code[bit / bits]) >> (bit % bits) & 1U;
+            wrong += (word[bit / 32] >> (bit % 32) & 1U) == expected ? 0 : 1;
+        }
+        QCOMPARE(wrong, int64_t(0));
+        QVERIFY(at::equal(unpack_stream(words, bits), codes));
+    }
+}
+
+void MlxTest::writesIntegers_data()
+{
+    QTest::addColumn<Scheme>("scheme");
+    QTest::addColumn<at::ScalarType>("type");
+    for (const auto& [word, type] : {std::pair{"bf16", at::kBFloat16}, std::pair{"fp16", at::kHalf},
+             std::pair{"fp32", at::kFloat}}) {
+        for (const int bits : {2, 3, 4, 5, 6, 8}) {
+            QTest::addRow("%d bits, sym, %s", bits, word) << scheme_of(bits, 32) << type;
+            QTest::addRow("%d bits, asym, %s", bits, word) << scheme_of(bits, 32, false) << type;
+        }
+        QTest::addRow("minima, %s", word)
+            << scheme_of(4, 32, false, DataType::IntFloatZero) << type;
+    }
+}
+
+void MlxTest::writesIntegers()
+{
+    QFETCH(Scheme, scheme);
+    QFETCH(at::ScalarType, type);
+    QCOMPARE(MlxExporter().refusal(scheme), std::string());
+    test::ExportModel model(test::llama_config(), type);
+    model.plan_all(scheme);
+    const Written written(model.input());
+    const at::Tensor words = written.load(kLayer + ".weight");
+    QCOMPARE(words.scalar_type(), at::kUInt32);
+    QCOMPARE(words.sizes().vec(), (std::vector<int64_t>{64, 3 * scheme.bits}));
+    const at::Tensor scales = written.load(kLayer + ".scales");
+    const at::Tensor biases = written.load(kLayer + ".biases");
+    QCOMPARE(scales.scalar_type(), type);
+    QCOMPARE(biases.scalar_type(), type);
+    QCOMPARE(biases.sizes().vec(), (std::vector<int64_t>{64, 3}));
+    const auto spread = [](const at::Tensor& values) {
+        return values.to(at::kDouble).repeat_interleave(32, 1);
+    };
+    const quant::QuantizedWeight& weight = model.layers.layers.find(kLayer)->second;
+    const at::Tensor found =
+        unpack_stream(words, scheme.bits).to(at::kDouble) * spread(scales) + spread(biases);
+    const double largest = found.abs().max().item<double>();
+    const double apart =
+        (found - test::expected_values(weight).to(at::kDouble)).abs().max().item<double>();
+    const bool is_exact = type != at::kBFloat16 && (scheme.sym || type == at::kFloat);
+    QVERIFY2(apart <= (is_exact ? 1e-6 : 2 * rounding_of(type)) * largest,
+        std::to_string(apart).c_str());
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+}
+
+void MlxTest::computesOffsetsFromStoredScales()
+{
+    quant::QuantizedWeight weight = test::random_weight(scheme_of(4, 32, false), 1, 32);
+    weight.scales.fill_(0.1);
+    weight.zeros.fill_(5);
+    const AffineGroups groups = affine_groups(weight, at::kBFloat16, "p");
+    const float scale = groups.scales.item<float>();
+    QCOMPARE(scale, 0.10009765625F); // of 8 significant bits
+    QCOMPARE(groups.biases.item<float>(), -0.5F); // -0.50048828125 rounded
+    weight.scales.fill_(65504.0);
+    EXPECT_ERROR(
+        NumericFailure, EXPECT_WORDS({"p", "Half"}), affine_groups(weight, at::kHalf, "p"));
+}
+
+void MlxTest::writesMicroscalingTypes()
+{
+    for (const char* name : {"MXFP4A16", "MXFP8A16"}) {
+        const Scheme scheme = parse_scheme(name);
+        test::ExportModel model(test::llama_config());
+        plan_encoded(model, scheme);
+        const Written written(model.input());
+        const auto stored = written.stored();
+        QVERIFY(stored->find(kLayer + ".biases") == nullptr);
+        const at::Tensor scales = stored->load(kLayer + ".scales");
+        QCOMPARE(scales.scalar_type(), at::kByte);
+        const quant::QuantizedWeight& weight = model.layers.layers.find(kLayer)->second;
+        QVERIFY(at::equal(scales, weight.scales));
+        QVERIFY(
+            at::equal(unpack_stream(stored->load(kLayer + ".weight"), scheme.bits), weight.codes));
+        const Json rules = written.config()["quantization"];
+        QCOMPARE(rules["mode"], Json(scheme.bits == 4 ? "mxfp4" : "mxfp8"));
+        QCOMPARE(rules[kLayer]["mode"], rules["mode"]);
+        QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+        QCOMPARE(MlxExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+    }
+}
+
+void MlxTest::describesEveryLayer()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    model.plan_layer(kLayer, scheme_of(6, 32, false));
+    model.plan_layer("model.layers.0.self_attn.q_proj", keep_scheme());
+    plan_encoded(model, "model.layers.0.mlp.up_proj", parse_scheme("MXFP8A16"));
+    const Json config = Written(model.input()).config();
+    const Json& rules = config["quantization"];
+    QCOMPARE(rules["group_size"], Json(32));
+    QCOMPARE(rules["bits"], Json(4));
+    QCOMPARE(rules["mode"], Json("affine"));
+    QCOMPARE(rules[kLayer], (Json{{"group_size", 32}, {"bits", 6}}));
+    QCOMPARE(rules["model.layers.0.mlp.up_proj"],
+        (Json{{"group_size", 32}, {"bits", 8}, {"mode", "mxfp8"}}));
+    QCOMPARE(rules["model.layers.0.self_attn.q_proj"], Json(false));
+    QCOMPARE(rules["lm_head"], Json(false));
+    QCOMPARE(rules.size(), std::size_t(3 + 14 + 1));
+    QCOMPARE(config["quantization_config"], rules);
+    QCOMPARE(config["tie_word_embeddings"], Json(false));
+    QCOMPARE(config["some_unknown_key"], Json("kept"));
+}
+
+void MlxTest::flattensRotaryParameters()
+{
+    Json source = test::llama_config();
+    source.erase("rope_theta");
+    source["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
+    Json config = config_of(source);
+    QCOMPARE(config["rope_theta"], Json(5e5));
+    QVERIFY(!config.contains("rope_parameters") && !config.contains("rope_scaling"));
+    source["rope_parameters"] = {{"rope_type", "llama3"}, {"rope_theta", 5e5}, {"factor", 8.0},
+        {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+        {"original_max_position_embeddings", 64}};
+    config = config_of(source);
+    QCOMPARE(config["rope_theta"], Json(5e5));
+    QCOMPARE(config["rope_scaling"]["type"], Json("llama3"));
+    QCOMPARE(config["rope_scaling"]["rope_type"], Json("llama3"));
+    QCOMPARE(config["rope_scaling"]["factor"], Json(8.0));
+    QCOMPARE(config["rope_scaling"]["original_max_position_embeddings"], Json(64));
+    QVERIFY(!config["rope_scaling"].contains("rope_theta"));
+    source.erase("rope_parameters"); // a class of mlx-lm may have another default
+    QCOMPARE(config_of(source)["rope_theta"], Json(10000.0));
+}
+
+void MlxTest::writesWindowsOfGemma3()
+{
+    Json source = test::gemma3_config();
+    source["layer_types"] = {"sliding_attention", "full_attention"};
+    source.erase("rope_theta");
+    source.erase("rope_local_base_freq");
+    source["rope_parameters"] = {
+        {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 5e3}}},
+        {"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e6}}}};
+    const Json config = config_of(source);
+    QCOMPARE(config["sliding_window_pattern"], Json(2));
+    QCOMPARE(config["rope_theta"], Json(1e6));
+    QCOMPARE(config["rope_local_base_freq"], Json(5e3));
+    QCOMPARE(config["tie_word_embeddings"], Json(true));
+}
+
+void MlxTest::refusesModelsThatMlxRunsOtherwise()
+{
+    const MlxExporter exporter;
+    ModelInfo info;
+    info.model_type = "qwen3";
+    QCOMPARE(exporter.model_refusal(info), std::string());
+    for (const char* type : {"mixtral", "qwen3_moe", "gpt_oss"}) {
+        info.model_type = type;
+        QVERIFY2(exporter.model_refusal(info).find("experts") != std::string::npos, type);
+    }
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"every n-th"}), config_of(test::gemma3_config()));
+    test::ExportModel gemma(gemma2_config());
+    gemma.plan_all(scheme_of(4, 32));
+    QVERIFY(has_note(gemma, "16 of them")); // windows that mlx-lm does not have
+    gemma.plan.layers.push_back({"lm_head", -1, 288, 64, keep_scheme(), "asked for"});
+    gemma.plan_layer("lm_head", scheme_of(8, 32));
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"head"}), mlx_layout(gemma.input()));
+    Json scaled = gemma2_config();
+    scaled["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}};
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"rotary", "linear"}), config_of(scaled));
+}
+
+void MlxTest::refusesSchemesItDoesNotHave()
+{
+    const MlxExporter exporter;
+    QCOMPARE(exporter.refusal(keep_scheme()), std::string());
+    for (const char* name :
+        {"W4A16", "W5A16G64", "W6A16G32", "MXFP4A16", "MXFP8A16", "gguf:q4_0", "gguf:q4_1"}) {
+        QCOMPARE(exporter.refusal(parse_scheme(name)), std::string());
+    }
+    for (const char* name : {"W7A16", "W4A16G-1", "W4A16G16", "W4A16G256", "W8A8", "MXFP4", "MXFP8",
+             "NVFP4A16", "FP8_BLOCK", "FPW8A16", "MXINT4", "gguf:q4_k"}) {
+        QVERIFY2(!exporter.refusal(parse_scheme(name)).empty(), name);
+    }
+}
+
+void MlxTest::refusesColumnsThatAreNoGroups()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_layer(kLayer, scheme_of(4, 64)); // 96 columns
+    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({kLayer, "96 columns", "multiples of 64"}),
+        mlx_layout(model.input()));
+}
+
+void MlxTest::saysWhatIsRounded()
+{
+    const auto is_rounded = [](c10::ScalarType type, const Scheme& scheme, const char* share) {
+        test::ExportModel model(test::llama_config(), type);
+        model.plan_all(scheme);
+        return has_note(model, share);
+    };
+    QVERIFY(is_rounded(at::kBFloat16, scheme_of(4, 32), "1/256 of themselves"));
+    QVERIFY(is_rounded(at::kBFloat16, scheme_of(4, 32, false), "1/128 of the range"));
+    QVERIFY(is_rounded(at::kHalf, scheme_of(4, 32, false), "1/1024 of the range"));
+    QVERIFY(!is_rounded(at::kHalf, scheme_of(4, 32), "rounded"));
+    QVERIFY(!is_rounded(at::kFloat, scheme_of(4, 32, false), "rounded"));
+}
+
+void MlxTest::opensAsAModel()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(5, 32, false));
+    const Written written(model.input());
+    QVERIFY(MlxExporter().recognizes(written.folder.path()));
+    QCOMPARE(MlxExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+    written.folder.write("config.json", test::llama_config().dump());
+    QVERIFY(!MlxExporter().recognizes(written.folder.path()));
+    QCOMPARE(MlxExporter().verify(written.folder.path(), nullptr).size(), std::size_t(1));
+}
+
+void MlxTest::checksTensorsAgainstRules()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    const Json config = written.config();
+    const auto finding = [&](const Json& rule) {
+        Json changed = config;
+        changed["quantization"][kLayer] = rule;
+        written.folder.write("config.json", changed.dump());
+        const auto findings = MlxExporter().verify(written.folder.path(), nullptr);
+        return findings.size() == 1 && findings[0].find(kLayer) != std::string::npos;
+    };
+    QVERIFY(finding({{"group_size", 32}, {"bits", 8}}));
+    QVERIFY(finding({{"group_size", 64}, {"bits", 4}}));
+    QVERIFY(finding({{"group_size", 32}, {"bits", "four"}}));
+    QVERIFY(finding({{"group_size", 32}, {"bits", 4}, {"mode", "mxfp4"}}));
+    QVERIFY(finding(false));
+    QVERIFY(!finding({{"group_size", 32}, {"bits", 4}}));
+}
+
+void MlxTest::findsAChangedByte()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    flip_byte(written.folder / "model.safetensors", kLayer + ".weight");
+    flip_byte(written.folder / "model.safetensors", kLayer + ".biases");
+    flip_byte(written.folder / "model.safetensors", "model.norm.weight");
+    QCOMPARE(written.findings(model.input()),
+        (std::vector<std::string>{"tensor " + kLayer + ".weight differs from its tuned values",
+            "tensor " + kLayer + ".biases differs from its tuned values",
+            "tensor model.norm.weight differs from the source"}));
+}
+
+void MlxTest::findsAnotherConfiguration()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    Json config = written.config();
+    config["quantization"]["bits"] = 8;
+    written.folder.write("config.json", config.dump());
+    QCOMPARE(written.findings(model.input()).size(), std::size_t(1));
+}
+
+BITSMITH_TEST(MlxTest)
+#include "mlx_test.moc"
