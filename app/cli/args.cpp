@@ -3,6 +3,7 @@
 
 #include "flag_table.h"
 
+#include <bitsmith/check.h>
 #include <bitsmith/error.h>
 #include <bitsmith/run_reader.h>
 #include <bitsmith/spec_json.h>
@@ -200,6 +201,10 @@ void add_whole_spec_flags(CLI::App& command, SpecFlags& flags)
             "every choice as auto-round makes it, for comparisons")
         ->group(group);
     command
+        .add_flag(both_spellings("enable_alg_ext") + "," + both_spellings("alg_ext"), flags.alg_ext,
+            "auto-round's algorithm extension: searched ranges, a loss without outliers")
+        ->group(group);
+    command
         .add_flag("--resume", flags.resume,
             "go on with the run in --run-dir; its settings are taken where no flag is given")
         ->group(group);
@@ -246,6 +251,15 @@ JobSpec combined(const SpecFlags& flags, const std::optional<JobSpec>& base)
     }
     if (flags.reference_mode) {
         apply_reference_mode(spec);
+    }
+    if (flags.alg_ext) {
+        JobSpec whole = spec; // flags of the scheme are applied below
+        for (const auto& [path, value] : flags.fields) {
+            if (path.rfind("scheme.", 0) == 0) {
+                set_field(whole, path, value);
+            }
+        }
+        apply_algorithm_extension(spec.recipe, resolve_scheme(whole.scheme));
     }
     if (!flags.model.empty()) {
         spec.model.path = flags.model;

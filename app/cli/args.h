@@ -33,6 +33,7 @@ struct SpecFlags
     std::string layer_config;
     std::string algorithm;
     bool reference_mode = false;
+    bool alg_ext = false;
     bool resume = false;
     std::vector<std::pair<std::string, std::string>> fields; ///< path and text, in given order
     std::vector<std::string> overrides; ///< PATTERN=SCHEME

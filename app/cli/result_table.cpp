@@ -115,7 +115,7 @@ void print_report(std::ostream& out, const Report& report, int64_t original_byte
     print_columns(out, rows);
     print_worst_layers(out, report.layers);
     if (!report.deviations.empty()) {
-        out << "\nleft as they are, against the settings (exit code 5):\n";
+        out << "\nnot done as the settings ask (exit code 5):\n";
         for (const std::string& layer : report.deviations) {
             out << "  " << layer << '\n';
         }

@@ -67,8 +67,8 @@ void CliTest::initTestCase()
 void CliTest::hasHelpForEveryCommand_data()
 {
     QTest::addColumn<QStringList>("command");
-    for (const char* name : {"inspect", "quantize", "demo", "export", "eval", "generate", "trace",
-             "verify", "runs", "list"}) {
+    for (const char* name : {"inspect", "quantize", "demo", "export", "convert", "imatrix", "eval",
+             "generate", "trace", "verify", "runs", "list"}) {
         QTest::newRow(name) << QStringList{QString::fromLatin1(name)};
     }
     for (const char* name : {"list", "show", "follow", "delete"}) {

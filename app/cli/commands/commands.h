@@ -18,6 +18,8 @@ Action add_inspect(CLI::App& app);
 Action add_quantize(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_export(CLI::App& app);
+Action add_convert(CLI::App& app);
+Action add_imatrix(CLI::App& app);
 Action add_eval(CLI::App& app);
 Action add_generate(CLI::App& app);
 Action add_trace(CLI::App& app);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Commands that read models: inspect, eval, generate, trace, verify, export.
+// Commands that read models: inspect, eval, generate, trace, verify.
 #include "args.h"
 #include "commands.h"
 #include "result_table.h"
 #include "run_name.h"
-#include "text_format.h"
 #include "watch.h"
 
 #include <bitsmith/documents.h>
@@ -198,32 +197,6 @@ Action add_verify(CLI::App& app)
             }
         }
         return findings.empty() ? kExitDone : kExitFailed;
-    };
-}
-
-Action add_export(CLI::App& app)
-{
-    struct Options
-    {
-        std::string run, format, output;
-        WatchOptions watch;
-    };
-    auto options = std::make_shared<Options>();
-    app.add_option("RUN", options->run, "finished run: folder or name")->required();
-    app.add_option("--format", options->format, "see 'list formats'")->required();
-    add_option(app, "output", options->output, "folder that does not exist yet")->required();
-    add_watch_options(app, options->watch);
-    return [options](Console& console) {
-        Watch watch(options->watch, console);
-        const ExportReport report = export_run(find_run(options->run), options->format,
-            options->output, watch.observer(), watch.control());
-        watch.finish();
-        if (options->watch.json) {
-            console.out << document(report);
-        } else {
-            watch.results() << report.path << ", " << bytes_text(report.bytes) << '\n';
-        }
-        return kExitDone;
     };
 }
 

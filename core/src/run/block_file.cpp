@@ -41,6 +41,7 @@ struct BlockRecord
 {
     BlockFinished summary;
     std::vector<LayerRecord> layers;
+    std::optional<double> key_max, value_max;
 };
 template <class Visitor, class Self>
 requires std::same_as<std::remove_const_t<Self>, BlockRecord>
@@ -48,6 +49,8 @@ void visit_fields(Visitor& v, Self& r)
 {
     v("summary", r.summary, any_value(), "losses");
     v("layers", r.layers, any_value(), "layers");
+    v("key_max", r.key_max, any_value(), "largest magnitude of keys in the cache");
+    v("value_max", r.value_max, any_value(), "largest magnitude of values in the cache");
 }
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
@@ -86,6 +89,10 @@ void publish_block_file(
     for (const tune::FinishedLayer& layer : result.layers) {
         record.layers.push_back({layer.name, layer.weight.scheme, layer.errors});
     }
+    if (result.cache.defined()) {
+        record.key_max = result.cache.keys.item<double>();
+        record.value_max = result.cache.values.item<double>();
+    }
     const std::string text = fields_to_json(record).dump();
     const NamedTensors tensors = tensors_of(result);
     tensor::publish_safetensors(
@@ -105,6 +112,8 @@ BlockFile::BlockFile(const std::filesystem::path& file)
     fail_on(read_fields(parse_json(text->second, file_), record, Strictness::Lenient),
         ErrorCode::FileCorrupt, file_);
     summary_ = record.summary;
+    key_max_ = record.key_max;
+    value_max_ = record.value_max;
     for (LayerRecord& layer : record.layers) {
         errors_.push_back(std::move(layer.errors));
         errors_.back().layer = layer.name;
@@ -132,6 +141,14 @@ void BlockFile::check_sum(const std::string& text) const
             {{"file", file_}, {"computed", crc_text(crc)}},
             "The block is computed again on resume");
     }
+}
+
+quant::CacheMaxima BlockFile::cache() const
+{
+    if (!key_max_ || !value_max_) {
+        return {};
+    }
+    return {at::full({1}, *key_max_, at::kFloat), at::full({1}, *value_max_, at::kFloat)};
 }
 
 bool BlockFile::contains(std::string_view layer) const

@@ -3,7 +3,8 @@
 //
 // Tensors per layer L: "L.codes" uint8 [rows, columns], "L.scales" [rows, groups], "L.zeros" where
 // the scheme has them. Metadata: "block" is JSON {"summary": BlockFinished, "layers": [{"name",
-// "scheme", "errors"}]}, "crc32" covers that text and the bytes of all tensors in order.
+// "scheme", "errors"}], "key_max", "value_max": null unless the cache is quantized}, "crc32" covers
+// that text and the bytes of all tensors in order.
 #pragma once
 
 #include "base/file_ops.h"
@@ -26,6 +27,7 @@ public:
 
     const BlockFinished& summary() const { return summary_; }
     const std::vector<LayerFinished>& errors() const { return errors_; }
+    quant::CacheMaxima cache() const;
     bool contains(std::string_view layer) const;
     /// Throws MissingTensor. The tensors own their memory.
     quant::QuantizedWeight load(std::string_view layer) const;
@@ -36,6 +38,7 @@ private:
     std::string file_;
     std::shared_ptr<const tensor::SafetensorsReader> reader_;
     BlockFinished summary_;
+    std::optional<double> key_max_, value_max_; ///< of the cache
     std::vector<LayerFinished> errors_;
     std::vector<Scheme> schemes_; ///< same order as errors_
 };

@@ -4,8 +4,11 @@
 #include "base/text.h"
 #include "base/timing.h"
 #include "export/exporter.h"
+#include "run/finished_run.h"
+#include "run/imatrix.h"
 #include "run/report_builder.h"
 #include "run/run_folder.h"
+#include "run/source_metrics.h"
 #include "run/stages.h"
 #include "run/touch_up_stage.h"
 #include "run/touched_model.h"
@@ -112,6 +115,7 @@ struct JobRunner::Impl
     std::unique_ptr<model::CausalLm> model;
     std::unique_ptr<RunFolder> folder;
     std::optional<calib::CalibrationSet> calibration;
+    std::map<std::string, at::Tensor> importance; ///< of layers, where the job names a file of it
 };
 
 void JobRunner::Impl::load()
@@ -125,6 +129,7 @@ void JobRunner::Impl::load()
         context.events.warn("model", warning);
     }
     const Plan plan = build_plan(spec, source->info);
+    importance = read_importance(context, spec, *source, plan);
     if (!resume) {
         require_finite_weights(context, *source->tensors);
     }
@@ -175,7 +180,8 @@ void JobRunner::Impl::calibrate()
 void JobRunner::Impl::tune()
 {
     const StageScope stage(context, Stage::Tune, spec.recipe.name);
-    run_tune_stage(context, {spec, *model, *folder, calibration ? &*calibration : nullptr});
+    run_tune_stage(
+        context, {spec, *model, *folder, calibration ? &*calibration : nullptr, &importance});
 }
 
 void JobRunner::Impl::touch_up()
@@ -223,7 +229,7 @@ at::Tensor JobRunner::Impl::evaluation_ids() const
             {{"field", "evaluation.text"}}, "Name a text file with --eval-text");
     }
     const int64_t samples = calibration->ids.size(0);
-    const int64_t first = calibration->holdout > 0 ? samples - calibration->holdout : 0;
+    const int64_t first = first_measured_row(*calibration);
     const int64_t windows = std::max<int64_t>(1, wish.tokens / calibration->ids.size(1));
     return calibration->ids.slice(0, first, std::min(samples, first + windows));
 }
@@ -264,7 +270,10 @@ void JobRunner::Impl::evaluate()
     EvalReport report = eval::compare(context, candidate, reference, ids);
     report.model = spec.model.path;
     report.text = spec.evaluation.text.empty() ? "held-out calibration text" : spec.evaluation.text;
-    emit_metrics(context, report);
+    if (spec.evaluation.text.empty()) {
+        emit_source_metrics(context, candidate, reference, ids, *calibration);
+    }
+    emit_metrics(context, report); // last: the latest figure of a measure counts
     observer.report.set_eval(report);
     emit_memory_sample(context);
 }
@@ -337,23 +346,10 @@ ExportReport export_run(const std::filesystem::path& run, const std::string& for
 {
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), "cpu", 0};
-    const auto folder = RunFolder::open(run);
-    const auto source = touched_model(source::open_model(folder->spec().model.path), *folder);
-    const bool lacks_touch_up = folder->spec().recipe.uses_calibration()
-        && wants_touch_up(folder->spec().recipe, folder->plan()) && !folder->is_touched_up();
-    if (lacks_touch_up
-        || folder->finished_blocks() < blocks_to_publish(folder->plan(), source->info.blocks)) {
-        fail(ErrorCode::InvalidSpec, "the run is not finished",
-            {{"run", run.string()},
-                {"found",
-                    concat(folder->finished_blocks(), " of ", source->info.blocks, " blocks",
-                        lacks_touch_up ? ", not touched up" : "")}},
-            "Resume it first");
-    }
+    const FinishedRun finished = open_finished_run(run);
     const StageScope stage(context, Stage::Export, format);
-    const exporting::ExportInput input{*source, folder->plan(), *folder, folder->spec()};
-    const ExportReport report =
-        exporting::publish_export(context, disk(), exporting::exporter_for(format), input, output);
+    const ExportReport report = exporting::publish_export(
+        context, disk(), exporting::exporter_for(format), finished.input(), output);
     emitter.emit(ExportFinished{report.format, report.path, report.bytes, true});
     return report;
 }

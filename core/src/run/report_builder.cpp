@@ -51,6 +51,9 @@ void ReportBuilder::add(const LayerFinished& layer)
     } else {
         report_.layers[known->second] = entry;
     }
+    if (!layer.deviation.empty()) {
+        report_.deviations.push_back(layer.layer + ": " + layer.deviation);
+    }
 }
 
 void ReportBuilder::add(const StageFinished& stage)

@@ -25,7 +25,13 @@ namespace stdfs = std::filesystem;
 
 constexpr const char* kReference = "reference";
 constexpr const char* kQuantized = "quantized";
+constexpr const char* kSource = "source";
 constexpr const char* kSame = "same"; ///< metadata: both chains are one tensor
+
+std::string list_text(const std::vector<std::string>& list)
+{
+    return Json(list).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 /// "qwen3-0.6b-w4a16-20261121-110000"
 std::string folder_name(const JobSpec& spec)
@@ -303,12 +309,16 @@ std::optional<tune::BlockInputs> RunFolder::load_inputs(int64_t index) const
 
 void RunFolder::publish_calibration(const calib::CalibrationSet& calibration)
 {
-    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kCalibration,
-        {{"ids", calibration.ids}, {"mask", calibration.mask}},
+    std::vector<std::pair<std::string, at::Tensor>> tensors = {
+        {"ids", calibration.ids}, {"mask", calibration.mask}};
+    if (calibration.source.defined()) {
+        tensors.emplace_back(kSource, calibration.source);
+    }
+    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kCalibration, tensors,
         {{"holdout", std::to_string(calibration.holdout)},
             {"asked", std::to_string(calibration.asked)}, {"origin", calibration.origin},
-            {"warnings",
-                Json(calibration.warnings).dump(-1, ' ', false, Json::error_handler_t::replace)}});
+            {"warnings", list_text(calibration.warnings)},
+            {"sources", list_text(calibration.sources)}});
 }
 
 std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
@@ -329,11 +339,18 @@ std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
     calib::CalibrationSet calibration;
     calibration.ids = reader.load("ids");
     calibration.mask = reader.load("mask");
+    if (reader.find(kSource) != nullptr) {
+        calibration.source = reader.load(kSource);
+    }
     try {
         calibration.holdout = std::stoll(text("holdout"));
         calibration.asked = std::stoll(text("asked"));
         calibration.warnings =
             parse_json(text("warnings"), file.string()).get<std::vector<std::string>>();
+        if (calibration.source.defined()) {
+            calibration.sources =
+                parse_json(text("sources"), file.string()).get<std::vector<std::string>>();
+        }
     } catch (const std::logic_error&) { // stoll
         fail(ErrorCode::FileCorrupt, "the calibration of the run is damaged",
             {{"file", file.string()}});
@@ -407,6 +424,11 @@ quant::QuantizedWeight RunFolder::load(std::string_view layer) const
         }
     }
     return weight;
+}
+
+quant::CacheMaxima RunFolder::cache(int64_t block) const
+{
+    return impl_->block(block)->cache();
 }
 
 } // namespace bitsmith

@@ -5,7 +5,8 @@
 // - journal: append only, one checksummed event per line (journal.h)
 // - blocks/NNNN.safetensors: finished layers of block N, published by rename (block_file.h)
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
-// - calibration.safetensors: ids, mask; number of held-out rows, origin and warnings as metadata
+// - calibration.safetensors: ids, mask, source of each row; number of held-out rows, origin, names of
+//   the sources and warnings as metadata
 // - touched-up.safetensors: what the end-to-end touch-up changed: LAYER -> fp16 scales that take the
 //   place of the block's, NORM.weight -> weights that take the place of the model's
 // - report.json: when the job has ended
@@ -71,6 +72,7 @@ public:
 
     bool contains(std::string_view layer) const override;
     quant::QuantizedWeight load(std::string_view layer) const override;
+    quant::CacheMaxima cache(int64_t block) const override;
 
 private:
     RunFolder();

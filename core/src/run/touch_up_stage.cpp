@@ -6,6 +6,7 @@
 #include "run/tune_stage.h"
 #include "tensor/dtype.h"
 #include "tune/batch_sampler.h"
+#include "tune/cache_rounding.h"
 #include "tune/layer_errors.h"
 #include "tune/quantized_linear.h"
 #include "tune/touched_layer.h"
@@ -154,6 +155,7 @@ std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
             put_weight(*item.norm, touched->second);
         }
     }
+    tune::set_cache(*block, folder_.cache(index));
     return block;
 }
 

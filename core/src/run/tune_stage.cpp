@@ -5,6 +5,7 @@
 #include "base/timing.h"
 #include "model/block_stream.h"
 #include "tensor/device.h"
+#include "tune/cache_rounding.h"
 #include "tune/layer_tuner.h"
 #include "tune/quantized_linear.h"
 
@@ -155,6 +156,7 @@ std::unique_ptr<model::DecoderBlock> load_quantized_block(
             tune::put_quantized(*item.linear, store.load(item.linear->name));
         }
     }
+    tune::set_cache(*block, store.cache(index));
     return block;
 }
 
@@ -183,6 +185,7 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
         return;
     }
     tune::BlockInputs inputs = inputs_for(context, stage, finished);
+    inputs.importance = stage.importance;
     const int64_t tokens = stage.calibration != nullptr ? stage.calibration->ids.size(1) : 1;
     const model::BlockShared shared = stage.model.shared(tokens);
     model::BlockStream stream(stage.model, finished);

@@ -16,6 +16,7 @@ struct TuneStage
     const model::CausalLm& model;
     RunFolder& folder;
     const calib::CalibrationSet* calibration = nullptr; ///< null: rounding without data
+    const std::map<std::string, at::Tensor>* importance = nullptr; ///< see tune::BlockInputs
 };
 
 /// Tunes every block that the run folder does not hold yet. Emits the events of blocks taken from the folder too, with
@@ -25,7 +26,8 @@ void run_tune_stage(RunContext& context, const TuneStage& stage);
 /// Blocks that a run folder holds when tuning has ended; layers outside the blocks count as one more.
 int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks);
 
-/// Block `index` with the run's decoded weights in place of the original ones.
+/// Block `index` with the run's decoded weights in place of the original ones, and its rounded
+/// cache.
 std::unique_ptr<model::DecoderBlock> load_quantized_block(
     const model::CausalLm& model, const quant::QuantizedStore& store, int64_t index);
 

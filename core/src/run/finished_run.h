@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A finished run and its model: what exports of it are made from.
+#pragma once
+
+#include "export/exporter.h"
+#include "run/run_folder.h"
+
+namespace bitsmith {
+
+struct FinishedRun
+{
+    std::unique_ptr<RunFolder> folder;
+    std::shared_ptr<const source::ModelSource> model; ///< with the norms that were touched up
+
+    /// Refers to this run, which must outlive it.
+    exporting::ExportInput input() const
+    {
+        return {*model, folder->plan(), *folder, folder->spec()};
+    }
+};
+
+/// Throws InvalidSpec when blocks or the touch-up are missing, FileNotFound when `run` is no run,
+/// and what opening its model throws.
+FinishedRun open_finished_run(const std::filesystem::path& run);
+
+} // namespace bitsmith
