@@ -2,9 +2,11 @@
 #include "app/gui/main_window.h"
 
 #include "app/gui/services/device_list.h"
+#include "app/gui/services/export_thread.h"
 #include "app/gui/services/model_inspection.h"
 #include "widgets/controls/navigation_rail.h"
 #include "widgets/models/run_list_model.h"
+#include "widgets/pages/export_dialog.h"
 #include "widgets/pages/home_page.h"
 #include "widgets/pages/new_job_page.h"
 #include "widgets/pages/run_page.h"
@@ -35,6 +37,12 @@ namespace {
 
 /// Narrower windows show the navigation as icons only.
 constexpr int kCompactBelow = 1100;
+
+/// Opens a folder or file with the program that the desktop has for it.
+void openOnDesktop(const QString& path)
+{
+    QDesktopServices::openUrl(QUrl::fromLocalFile(path));
+}
 
 } // namespace
 
@@ -102,8 +110,7 @@ void MainWindow::connectPages()
     connect(m_newJobPage, &ui::NewJobPage::openJobRequested, this, &MainWindow::chooseJobFile);
     connect(m_runPage, &ui::RunPage::newJobRequested, this, [this] { showPage(NewJob); });
     connect(m_runPage, &ui::RunPage::openRunRequested, this, &MainWindow::chooseRunFolder);
-    connect(m_runPage, &ui::RunPage::openPathRequested, this,
-        [](const QString& path) { QDesktopServices::openUrl(QUrl::fromLocalFile(path)); });
+    connect(m_runPage, &ui::RunPage::openPathRequested, this, openOnDesktop);
     connect(m_library, &RunLibrary::opened, this, &MainWindow::onRunOpened);
     connect(m_library, &RunLibrary::openFailed, this,
         [this](const QString& folder, const QString& message) {
@@ -118,6 +125,7 @@ void MainWindow::connectController()
     connect(header, &ui::RunHeader::pauseRequested, m_controller, &JobController::pause);
     connect(header, &ui::RunHeader::resumeRequested, this, &MainWindow::onResumeRequested);
     connect(header, &ui::RunHeader::cancelRequested, this, &MainWindow::onCancelRequested);
+    connect(header, &ui::RunHeader::exportRequested, this, &MainWindow::showExportDialog);
     connect(m_controller, &JobController::eventsArrived, m_runState, &ui::RunState::fold);
     connect(m_controller, &JobController::stateChanged, this, &MainWindow::onControllerChanged);
     connect(m_runState, &ui::RunState::headerChanged, this, &MainWindow::onControllerChanged);
@@ -284,12 +292,29 @@ void MainWindow::onResumeRequested()
     const ui::RunPhase phase = m_runState->picture().phase;
     if (phase == ui::RunPhase::Failed || phase == ui::RunPhase::Cancelled
         || phase == ui::RunPhase::Interrupted) {
-        // The folder that the job made for itself is known from its first event.
-        if (m_shownSpec.runtime.run_dir.empty()) {
-            m_shownSpec.runtime.run_dir = m_runState->folder().toStdString();
-        }
+        m_shownSpec.runtime.run_dir = shownRun().toStdString();
         startJob(m_shownSpec, true);
     }
+}
+
+QString MainWindow::shownRun() const
+{
+    // The folder that the job made for itself is known from its first event.
+    const std::string& asked = m_shownSpec.runtime.run_dir;
+    return asked.empty() ? m_runState->folder() : ui::toQString(asked);
+}
+
+void MainWindow::showExportDialog()
+{
+    const JobStarted& job = m_runState->picture().job;
+    auto* worker = new ExportThread;
+    auto* dialog = new ui::ExportDialog(
+        {shownRun(), ui::toQString(job.model), ui::toQString(job.scheme)}, worker, this);
+    worker->setParent(dialog);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &ui::ExportDialog::openRequested, this, openOnDesktop);
+    dialog->load();
+    dialog->open();
 }
 
 void MainWindow::onCancelRequested()

@@ -80,6 +80,9 @@ private:
     void onControllerChanged();
     void onResumeRequested();
     void onCancelRequested();
+    /// Folder of the run on screen; empty while there is none.
+    QString shownRun() const;
+    void showExportDialog();
     void showFailure(const QString& title, const QString& details);
     void showAbout();
     bool askStopJob();

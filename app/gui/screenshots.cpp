@@ -2,15 +2,20 @@
 #include "app/gui/screenshots.h"
 
 #include "app/gui/main_window.h"
+#include "app/gui/services/export_thread.h"
 #include "widgets/controls/loss_panel.h"
 #include "widgets/models/run_list_model.h"
+#include "widgets/pages/export_dialog.h"
 #include "widgets/pages/new_job_page.h"
 #include "widgets/pages/run_page.h"
 #include "widgets/state/job_draft.h"
 #include "widgets/state/run_state.h"
 #include "widgets/text/format_text.h"
 
+#include <bitsmith/catalog.h>
+
 #include <QApplication>
+#include <QCheckBox>
 #include <QDir>
 #include <QElapsedTimer>
 
@@ -26,6 +31,8 @@ constexpr int kWidth = 1440;
 constexpr int kHeight = 900;
 /// Queued repaints of the plots and the map settle within this time.
 constexpr int kSettleMs = 220;
+/// Free space in the picture of the export dialog.
+constexpr qint64 kFreeBytes = 310'000'000'000;
 
 void settle()
 {
@@ -36,30 +43,23 @@ void settle()
     }
 }
 
-const JobStarted& jobOf(const std::vector<Event>& recording)
+/// First event of kind T; the recording of a finished run has every kind that is asked for here.
+template <class T>
+const T& firstOf(const std::vector<Event>& recording)
 {
     for (const Event& event : recording) {
-        if (const auto* job = event.get_if<JobStarted>()) {
-            return *job;
+        if (const auto* body = event.get_if<T>()) {
+            return *body;
         }
     }
-    fail(ErrorCode::FileCorrupt, "the recorded run does not start a job");
-}
-
-const PlanReady& planOf(const std::vector<Event>& recording)
-{
-    for (const Event& event : recording) {
-        if (const auto* plan = event.get_if<PlanReady>()) {
-            return *plan;
-        }
-    }
-    fail(ErrorCode::FileCorrupt, "the recorded run holds no plan");
+    fail(ErrorCode::FileCorrupt, "the recorded run lacks an event",
+        {{"kind", std::string(kEventKinds[EventBody(T()).index()])}});
 }
 
 /// What the plan of the recording says about its model; enough for the form's facts and checks.
 ModelInfo modelFromPlan(const std::vector<Event>& recording)
 {
-    const JobStarted& job = jobOf(recording);
+    const JobStarted& job = firstOf<JobStarted>(recording);
     ModelInfo model;
     model.path = job.model;
     model.kind = job.model.size() > 5 && job.model.substr(job.model.size() - 5) == ".gguf"
@@ -71,7 +71,7 @@ ModelInfo modelFromPlan(const std::vector<Event>& recording)
     model.tokenizer = "BPE";
     model.has_chat_template = true;
     model.max_length = 8192;
-    for (const PlannedLayer& layer : planOf(recording).plan.layers) {
+    for (const PlannedLayer& layer : firstOf<PlanReady>(recording).plan.layers) {
         LayerInfo info;
         info.name = layer.name;
         info.block_index = layer.block_index;
@@ -92,7 +92,7 @@ ModelInfo modelFromPlan(const std::vector<Event>& recording)
 /// The form as it stood before the recorded run.
 void fillDraft(ui::JobDraft& draft, const std::vector<Event>& recording)
 {
-    const JobStarted& job = jobOf(recording);
+    const JobStarted& job = firstOf<JobStarted>(recording);
     draft.edit([&job](JobSpec& spec) {
         spec.model.path = job.model;
         spec.scheme.scheme = job.scheme;
@@ -133,8 +133,8 @@ std::vector<RunSummary> sampleRuns(const JobStarted& job, int64_t nowMs)
 /// block, three fifths through.
 std::size_t middleOf(const std::vector<Event>& recording)
 {
-    const int64_t block = jobOf(recording).blocks * 3 / 5;
-    const int64_t step = jobOf(recording).iters * 2 / 3;
+    const int64_t block = firstOf<JobStarted>(recording).blocks * 3 / 5;
+    const int64_t step = firstOf<JobStarted>(recording).iters * 2 / 3;
     for (std::size_t i = 0; i < recording.size(); ++i) {
         const auto* done = recording[i].get_if<IterationDone>();
         if (done != nullptr && done->block == block && done->iteration >= step) {
@@ -142,6 +142,46 @@ std::size_t middleOf(const std::vector<Event>& recording)
         }
     }
     return recording.size() / 2;
+}
+
+/// What the recorded run can be exported to, by the rules of the format catalogue.
+std::vector<ExportOffer> offersFor(const std::vector<Event>& recording)
+{
+    const auto& layers = firstOf<PlanReady>(recording).plan.layers;
+    double weights = 0;
+    double bits = 0;
+    for (const PlannedLayer& layer : layers) {
+        const auto size = static_cast<double>(layer.rows * layer.columns);
+        weights += size;
+        bits += size * effective_bits(layer.scheme, layer.columns);
+    }
+    std::vector<ExportOffer> offers;
+    for (const FormatInfo& format : format_catalog()) {
+        ExportOffer offer{format.id, format.title, false, {}, static_cast<int64_t>(bits / 8),
+            bits / weights, format.runtimes};
+        for (const PlannedLayer& layer : layers) {
+            if (offer.why_not.empty() && layer.scheme.is_quantized()) {
+                offer.why_not = format_refusal(format.id, layer.scheme);
+            }
+        }
+        offer.fits = offer.why_not.empty();
+        offers.push_back(std::move(offer));
+    }
+    std::stable_partition(
+        offers.begin(), offers.end(), [](const ExportOffer& offer) { return offer.fits; });
+    return offers;
+}
+
+/// How the first export of the recorded run ended.
+ui::ExportOutcome outcomeOf(const std::vector<Event>& recording)
+{
+    const ExportFinished& written = firstOf<ExportFinished>(recording);
+    ui::ExportOutcome outcome;
+    outcome.order = {written.format, written.path};
+    outcome.path = ui::toQString(written.path);
+    outcome.bytes = written.bytes;
+    outcome.serveCommand = ui::toQString(serve_command(written.format, written.path));
+    return outcome;
 }
 
 class Photographer
@@ -152,11 +192,12 @@ public:
         , m_folder(folder)
         , m_suffix(suffix)
     { }
-    void take(const QString& name)
+    void take(const QString& name) { take(name, m_window); }
+    void take(const QString& name, QWidget& widget)
     {
         settle();
         const QString file = QDir(m_folder).filePath(QString(name + u"-"_s + m_suffix + u".png"_s));
-        if (!m_window.grab().save(file)) {
+        if (!widget.grab().save(file)) {
             fail(ErrorCode::WriteFailed, "picture could not be written",
                 {{"file", file.toStdString()}}, "Check the folder and the free space");
         }
@@ -188,6 +229,24 @@ void photographAll(MainWindow& window, Photographer& camera, const std::vector<E
     camera.take(u"run-done"_s);
 }
 
+void photographExport(MainWindow& window, Photographer& camera, const std::vector<Event>& recording)
+{
+    const JobStarted& job = firstOf<JobStarted>(recording);
+    ExportThread worker;
+    ui::ExportDialog dialog(
+        {ui::toQString(job.run), ui::toQString(job.model), ui::toQString(job.scheme)}, &worker,
+        &window);
+    dialog.setOffers(offersFor(recording));
+    dialog.setFreeSpace(dialog.folder(), kFreeBytes);
+    const ui::ExportOutcome outcome = outcomeOf(recording);
+    dialog.findChild<QCheckBox*>(QString(u"offer_"_s + ui::toQString(outcome.order.format)))
+        ->setChecked(true);
+    dialog.show();
+    camera.take(u"export"_s, dialog);
+    dialog.addOutcome(outcome);
+    camera.take(u"export-done"_s, dialog);
+}
+
 } // namespace
 
 void writeScreenshots(ui::Theme& theme, const std::vector<Event>& recording, const QString& folder)
@@ -199,7 +258,7 @@ void writeScreenshots(ui::Theme& theme, const std::vector<Event>& recording, con
     const int64_t nowMs = recording.empty() ? 0 : recording.back().time_ms;
     MainWindow window(&theme, std::make_unique<ReplayRunner>(std::vector<Event>()));
     window.runList()->setNow(nowMs);
-    window.runList()->setRuns(sampleRuns(jobOf(recording), nowMs));
+    window.runList()->setRuns(sampleRuns(firstOf<JobStarted>(recording), nowMs));
     fillDraft(*window.draft(), recording);
     window.resize(kWidth, kHeight);
     window.show();
@@ -208,6 +267,7 @@ void writeScreenshots(ui::Theme& theme, const std::vector<Event>& recording, con
         theme.setChoice(choice);
         Photographer camera(window, folder, suffix);
         photographAll(window, camera, recording);
+        photographExport(window, camera, recording);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "widgets/pages/new_job_page.h"
 
+#include "widgets/controls/scroll_area.h"
 #include "widgets/pages/job/calibration_section.h"
 #include "widgets/pages/job/device_section.h"
 #include "widgets/pages/job/job_summary.h"
@@ -15,24 +16,6 @@
 #include <QVBoxLayout>
 
 namespace bitsmith::ui {
-
-namespace {
-
-QScrollArea* plainScrollArea(QWidget* content)
-{
-    auto* area = new QScrollArea;
-    area->setWidgetResizable(true);
-    area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    area->setFrameShape(QFrame::NoFrame);
-    area->setProperty("plain", true);
-    content->setProperty("plain", true);
-    area->viewport()->setAutoFillBackground(false);
-    content->setAutoFillBackground(false);
-    area->setWidget(content);
-    return area;
-}
-
-} // namespace
 
 NewJobPage::NewJobPage(JobDraft* draft, QWidget* parent)
     : QWidget(parent)

@@ -44,6 +44,7 @@ RunHeader::RunHeader(RunState* state, QWidget* parent)
     , m_pause(new QToolButton)
     , m_resume(new QPushButton(themedIcon(Icon::Play), tr("Resume")))
     , m_cancel(new QPushButton(themedIcon(Icon::Stop), tr("Cancel")))
+    , m_export(new QPushButton(tr("Export…")))
     , m_progressTile(new StatTile(u"progressTile"_s, tr("Progress")))
     , m_elapsedTile(new StatTile(u"elapsedTile"_s, tr("Elapsed")))
     , m_remainingTile(new StatTile(u"remainingTile"_s, tr("Tuning left")))
@@ -112,9 +113,14 @@ void RunHeader::buildButtons(QHBoxLayout* row)
     m_cancel->setObjectName(u"cancelButton"_s);
     m_cancel->setToolTip(tr("Stops the job; finished blocks are kept and can be resumed"));
     connect(m_cancel, &QPushButton::clicked, this, &RunHeader::cancelRequested);
+    m_export->setObjectName(u"exportButton"_s);
+    m_export->setShortcut(QKeySequence(Qt::CTRL | Qt::Key_E));
+    m_export->setToolTip(tr("Writes the finished run in one or more formats"));
+    connect(m_export, &QPushButton::clicked, this, &RunHeader::exportRequested);
     row->addWidget(m_resume);
     row->addWidget(m_pause);
     row->addWidget(m_cancel);
+    row->addWidget(m_export);
 }
 
 QHBoxLayout* RunHeader::buildTiles()
@@ -238,6 +244,7 @@ void RunHeader::refreshButtons()
     m_cancel->setEnabled(m_control != RunControlState::Cancelling);
     m_resume->setVisible((active && paused && m_control != RunControlState::Cancelling)
         || (!active && mayContinue(phase)));
+    m_export->setVisible(!active && phase == RunPhase::Done);
 }
 
 } // namespace bitsmith::ui

@@ -40,6 +40,7 @@ Q_SIGNALS:
     void pauseRequested(bitsmith::PauseKind kind);
     void resumeRequested(); ///< continue a paused job, or a run that stopped
     void cancelRequested();
+    void exportRequested(); ///< only for a finished run
 
 private:
     void buildButtons(QHBoxLayout* row);
@@ -64,6 +65,7 @@ private:
     QToolButton* m_pause;
     QPushButton* m_resume;
     QPushButton* m_cancel;
+    QPushButton* m_export;
     StatTile* m_progressTile;
     StatTile* m_elapsedTile;
     StatTile* m_remainingTile;

@@ -10,8 +10,11 @@
 
 #include <bitsmith/spec_json.h>
 
+#include <QDialog>
 #include <QImage>
+#include <QLabel>
 #include <QMessageBox>
+#include <QPushButton>
 #include <QSignalSpy>
 #include <QStackedWidget>
 #include <QTemporaryDir>
@@ -37,6 +40,7 @@ private Q_SLOTS:
     void saysWhyAJobFileCannotBeOpened();
     void keepsAJobWhenClosingIsDeclined();
     void stopsAJobWhenClosingIsConfirmed();
+    void opensTheExportDialogOfAFinishedRun();
     void readsItsBundledRecording();
     void writesAPictureOfEveryPageInBothThemes();
 
@@ -148,6 +152,21 @@ void MainWindowTest::stopsAJobWhenClosingIsConfirmed()
     QCOMPARE(m_window->runState()->picture().phase, ui::RunPhase::Cancelled);
 }
 
+void MainWindowTest::opensTheExportDialogOfAFinishedRun()
+{
+    m_window->startJob({}, false);
+    QTRY_VERIFY(!m_window->controller()->isActive());
+    m_window->findChild<QPushButton*>(u"exportButton"_s)->click();
+    const QPointer<QDialog> dialog = m_window->findChild<QDialog*>(u"exportDialog"_s);
+    QVERIFY(dialog != nullptr && dialog->isModal());
+    // The replayed run has no folder; the dialog says so in the core's words.
+    const auto* message = dialog->findChild<QLabel*>(u"exportOffersMessage"_s);
+    QTRY_VERIFY2(message->text().contains(u"runs/demo"_s), qPrintable(message->text()));
+    QVERIFY(!dialog->findChild<QPushButton*>(u"exportStartButton"_s)->isEnabled());
+    dialog->close();
+    QTRY_VERIFY(dialog == nullptr);
+}
+
 void MainWindowTest::readsItsBundledRecording()
 {
     const std::vector<Event> events = readRecordedRun(bundledRecording());
@@ -175,6 +194,13 @@ void MainWindowTest::writesAPictureOfEveryPageInBothThemes()
         QCOMPARE(dark.size(), light.size());
         QVERIFY(light.pixelColor(2, 890).lightness() > 200);
         QVERIFY(dark.pixelColor(2, 890).lightness() < 60);
+    }
+    for (const QString& name : {u"export"_s, u"export-done"_s}) {
+        const QImage light(folder.filePath(QString(name + u"-light.png"_s)));
+        const QImage dark(folder.filePath(QString(name + u"-dark.png"_s)));
+        QVERIFY(light.width() > 600 && light.size() == dark.size());
+        QVERIFY(light.pixelColor(2, 2).lightness() > 200);
+        QVERIFY(dark.pixelColor(2, 2).lightness() < 60);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "widgets/pages/job/job_summary.h"
 
 #include "widgets/controls/issue_list.h"
+#include "widgets/controls/scroll_area.h"
 #include "widgets/controls/stat_tile.h"
 #include "widgets/text/format_text.h"
 #include "widgets/text/job_command.h"
@@ -69,16 +70,8 @@ Card* JobSummary::buildChecks()
     layout->setContentsMargins(0, 0, 6, 0);
     layout->addWidget(m_issues);
     layout->addStretch();
-    content->setProperty("plain", true);
-    auto* area = new QScrollArea;
+    QScrollArea* area = plainScrollArea(content);
     area->setObjectName(u"checksScroll"_s);
-    area->setProperty("plain", true);
-    area->setWidgetResizable(true);
-    area->setFrameShape(QFrame::NoFrame);
-    area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    area->setWidget(content);
-    area->viewport()->setAutoFillBackground(false);
-    content->setAutoFillBackground(false);
     card->body()->addWidget(area, 1);
     return card;
 }

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/gui/services/export_thread.h"
+#include "support/test_main.h"
+
+#include <QTemporaryDir>
+#include <QThread>
+#include <QtTest>
+
+#include <atomic>
+
+using namespace bitsmith;
+using namespace bitsmith::gui;
+using ui::ExportOrder;
+using ui::ExportOutcome;
+using ui::ExportProgress;
+
+namespace {
+
+/// Collects what a worker reports.
+struct Collector : QObject
+{
+    explicit Collector(ExportThread& worker)
+    {
+        connect(&worker, &ExportThread::offersFound, this,
+            [this](const std::vector<ExportOffer>& found) { offers = found; });
+        connect(&worker, &ExportThread::offersFailed, this,
+            [this](const QString& text) { message = text; });
+        connect(&worker, &ExportThread::freeSpaceFound, this,
+            [this](const QString&, qint64 bytes) { freeBytes = bytes; });
+        connect(&worker, &ExportThread::progressed, this, [this](const ExportProgress& now) {
+            onWindowsThread = onWindowsThread && QThread::currentThread() == thread();
+            progress.push_back(now);
+        });
+        connect(&worker, &ExportThread::finished, this,
+            [this](const ExportOutcome& outcome) { outcomes.push_back(outcome); });
+        connect(&worker, &ExportThread::allFinished, this, [this] { ended = true; });
+    }
+
+    std::vector<ExportOffer> offers;
+    QString message;
+    qint64 freeBytes = 0;
+    std::vector<ExportProgress> progress;
+    std::vector<ExportOutcome> outcomes;
+    bool onWindowsThread = true;
+    bool ended = false;
+};
+
+/// Calls that write nothing: format "bad" fails, every other is written and verified.
+ExportCalls scriptedCalls()
+{
+    ExportCalls calls;
+    calls.write = [](const std::filesystem::path&, const std::string& format,
+                      const std::filesystem::path& output, Observer& observer, RunControl) {
+        if (format == "bad") {
+            fail(ErrorCode::WriteFailed, "the disk is full", {{"file", output.string()}});
+        }
+        observer.on_event({0, 0, Warning{"export", "lm_head stays BF16"}});
+        observer.on_event({1, 0, StageProgress{Stage::Export, 7, 7, "tensors"}});
+        return ExportReport{format, output.string(), 1000};
+    };
+    calls.verify = [](const std::filesystem::path&, const std::filesystem::path&) {
+        return std::vector<std::string>();
+    };
+    calls.serveCommand = [](const std::string& format, const std::filesystem::path&) {
+        return "serve " + format;
+    };
+    return calls;
+}
+
+} // namespace
+
+class ExportThreadTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void goesOnAfterAFailedExport();
+    void reportsProgressAndNotesOfTheCore();
+    void keepsAnExportWhoseCheckFails();
+    void cancelEndsTheExportAndTheOnesAfterIt();
+    void cancelsWhenItIsDestroyed();
+    void findsTheSpaceOfAFolderThatIsNotMadeYet();
+    void saysWhyThereAreNoOffers();
+    void exportsARealRun();
+};
+
+void ExportThreadTest::goesOnAfterAFailedExport()
+{
+    ExportThread worker(scriptedCalls());
+    Collector seen(worker);
+    worker.startExports({}, {{"bad", "/a"}, {"good", "/b"}});
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes.size(), std::size_t(2));
+    QCOMPARE(seen.outcomes[0].state, JobState::Failed);
+    QCOMPARE(seen.outcomes[0].errorCode, ErrorCode::WriteFailed);
+    QVERIFY(seen.outcomes[0].message.contains(QStringLiteral("the disk is full")));
+    QCOMPARE(seen.outcomes[1].state, JobState::Done);
+    QCOMPARE(seen.outcomes[1].path, QStringLiteral("/b"));
+    QCOMPARE(seen.outcomes[1].bytes, int64_t(1000));
+    QCOMPARE(seen.outcomes[1].serveCommand, QStringLiteral("serve good"));
+    seen.ended = false;
+    worker.startExports({}, {{"good", "/c"}});
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes.size(), std::size_t(3));
+}
+
+void ExportThreadTest::reportsProgressAndNotesOfTheCore()
+{
+    ExportThread worker(scriptedCalls());
+    Collector seen(worker);
+    worker.startExports({}, {{"good", "/a"}});
+    QTRY_VERIFY(seen.ended);
+    QVERIFY(seen.onWindowsThread);
+    QCOMPARE(seen.progress.size(), std::size_t(3)); // begins, all tensors, reading back
+    QCOMPARE(seen.progress[1].done, int64_t(7));
+    QCOMPARE(seen.progress[1].unit, QStringLiteral("tensors"));
+    QVERIFY(seen.progress[2].readingBack);
+    QCOMPARE(seen.outcomes[0].notes, QStringList{QStringLiteral("lm_head stays BF16")});
+}
+
+void ExportThreadTest::keepsAnExportWhoseCheckFails()
+{
+    ExportCalls calls = scriptedCalls();
+    calls.verify = [](const std::filesystem::path&, const std::filesystem::path&) {
+        return std::vector<std::string>{"tensor a differs"};
+    };
+    calls.serveCommand = [](const std::string&, const std::filesystem::path& path) -> std::string {
+        fail(ErrorCode::FileNotFound, "no GGUF file", {{"file", path.string()}});
+    };
+    ExportThread worker(calls);
+    Collector seen(worker);
+    worker.startExports({}, {{"good", "/a"}});
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes[0].state, JobState::Done);
+    QCOMPARE(seen.outcomes[0].findings.size(), 2);
+    QCOMPARE(seen.outcomes[0].findings[0], QStringLiteral("tensor a differs"));
+    QVERIFY(seen.outcomes[0].findings[1].contains(QStringLiteral("no GGUF file")));
+}
+
+void ExportThreadTest::cancelEndsTheExportAndTheOnesAfterIt()
+{
+    std::atomic<int> begun = 0;
+    ExportCalls calls = scriptedCalls();
+    calls.write = [&begun](const std::filesystem::path&, const std::string&,
+                      const std::filesystem::path&, Observer&, RunControl control) -> ExportReport {
+        ++begun;
+        while (true) {
+            control.checkpoint();
+            QThread::yieldCurrentThread();
+        }
+    };
+    ExportThread worker(calls);
+    Collector seen(worker);
+    worker.startExports({}, {{"one", "/a"}, {"two", "/b"}});
+    QTRY_COMPARE(begun.load(), 1);
+    worker.cancel();
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(begun.load(), 1);
+    QCOMPARE(seen.outcomes.size(), std::size_t(2));
+    QCOMPARE(seen.outcomes[0].state, JobState::Cancelled);
+    QCOMPARE(seen.outcomes[1].state, JobState::Cancelled);
+}
+
+void ExportThreadTest::cancelsWhenItIsDestroyed()
+{
+    std::atomic<bool> begun = false;
+    std::atomic<bool> left = false;
+    ExportCalls calls = scriptedCalls();
+    calls.write = [&begun, &left](const std::filesystem::path&, const std::string&,
+                      const std::filesystem::path&, Observer&, RunControl control) -> ExportReport {
+        begun = true;
+        while (!control.cancelled()) {
+            QThread::yieldCurrentThread();
+        }
+        left = true;
+        throw Cancelled();
+    };
+    {
+        ExportThread worker(calls);
+        worker.startExports({}, {{"one", "/a"}});
+        QTRY_VERIFY(begun);
+    }
+    QVERIFY(left);
+}
+
+void ExportThreadTest::findsTheSpaceOfAFolderThatIsNotMadeYet()
+{
+    const QTemporaryDir folder;
+    ExportThread worker;
+    Collector seen(worker);
+    worker.findFreeSpace(folder.filePath(QStringLiteral("not/yet")));
+    QTRY_VERIFY(seen.freeBytes > 0);
+}
+
+void ExportThreadTest::saysWhyThereAreNoOffers()
+{
+    const QTemporaryDir folder;
+    ExportThread worker;
+    Collector seen(worker);
+    worker.findOffers(folder.path());
+    QTRY_VERIFY2(seen.message.contains(folder.path()), qPrintable(seen.message));
+    QVERIFY(seen.offers.empty());
+}
+
+void ExportThreadTest::exportsARealRun()
+{
+    const QTemporaryDir folder;
+    write_tiny_model(folder.filePath(QStringLiteral("model")).toStdString());
+    JobSpec spec;
+    spec.model.path = folder.filePath(QStringLiteral("model")).toStdString();
+    spec.scheme.scheme = "W4A16G32";
+    spec.recipe.name = "rtn";
+    spec.recipe.iters = 0;
+    spec.recipe.nsamples = 0;
+    spec.evaluation.metrics.clear();
+    spec.runtime.device = "cpu";
+    const QString run = folder.filePath(QStringLiteral("run"));
+    spec.runtime.run_dir = run.toStdString();
+    NullObserver quiet;
+    const Outcome outcome = bitsmith::run(spec, false, quiet, {});
+    QVERIFY2(outcome.state == JobState::Done, outcome.message.c_str());
+    ExportThread worker;
+    Collector seen(worker);
+    worker.findOffers(run);
+    QTRY_VERIFY2(!seen.offers.empty(), qPrintable(seen.message));
+    QVERIFY(seen.offers.front().fits);
+    const std::string format = seen.offers.front().format;
+    const QString output = folder.filePath(QStringLiteral("out"));
+    worker.startExports(run, {{"no_such_format", "/nowhere"}, {format, output.toStdString()}});
+    QTRY_VERIFY_WITH_TIMEOUT(seen.ended, 60000);
+    QCOMPARE(seen.outcomes[0].errorCode, ErrorCode::UnsupportedFormat);
+    QVERIFY2(seen.outcomes[1].state == JobState::Done, qPrintable(seen.outcomes[1].message));
+    QCOMPARE(seen.outcomes[1].findings, QStringList());
+    QVERIFY(seen.outcomes[1].bytes > 0);
+    QVERIFY(QDir(output).exists());
+}
+
+BITSMITH_TEST(ExportThreadTest)
+#include "export_thread_test.moc"
