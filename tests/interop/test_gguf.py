@@ -194,18 +194,6 @@ def test_demo_q4_0(product, work):
     check_demo(product, work, "gguf:q4_0")
 
 
-def test_demo_q4_1(product, work):
-    check_demo(product, work, "gguf:q4_1")
-
-
-def test_demo_q5_0(product, work):
-    check_demo(product, work, "gguf:q5_0")
-
-
-def test_demo_q5_1(product, work):
-    check_demo(product, work, "gguf:q5_1")
-
-
 def check_tiny(product, work, family, **changes):
     model = tiny_model(work / "model", family, **changes)
     (work / "values").mkdir()
@@ -238,8 +226,10 @@ def test_tiny_gemma3(product, work):
 
 
 # The numbers of formats.md 6.3; a file of one K type bears that of the nearest mix.
-FILE_TYPES = {"q2_k": 10, "q3_k": 11, "q4_k": 14, "q5_k": 16, "q6_k": 18,
-              "q3_k_l": 13, "q4_k_m": 15, "q2_k_s": 21}
+FILE_TYPES = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9,
+              "q2_k": 10, "q3_k": 11, "q4_k": 14, "q5_k": 16, "q6_k": 18,
+              "q3_k_s": 11, "q3_k_m": 12, "q3_k_l": 13, "q4_k_s": 14, "q4_k_m": 15,
+              "q5_k_s": 16, "q5_k_m": 17, "q2_k_s": 21}
 FALLBACKS = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 
 
@@ -247,18 +237,34 @@ def more(i, n):
     return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
 
 
+def base_type(mix):
+    return mix[:4].upper()
+
+
 def expected_type(mix, kind, i, n, gqa):
     """Of the i-th of n layers of a kind, by the table of formats.md 6.8."""
     raised = {
-        "q4_k_m": {"attn_v": more(i, n) and "Q6_K", "ffn_down": more(i, n) and "Q6_K"},
-        "q3_k_l": {"attn_v": "Q5_K", "attn_output": "Q5_K", "ffn_down": "Q5_K"},
         "q2_k_s": {"attn_v": gqa >= 4 and "Q4_K", "ffn_down": i < n // 8 and "Q4_K"},
+        "q3_k_m": {"attn_v": "Q5_K" if i < 2 else "Q4_K", "attn_output": "Q4_K",
+                   "ffn_down": "Q5_K" if i < n // 16 else "Q4_K"},
+        "q3_k_l": {"attn_v": "Q5_K", "attn_output": "Q5_K", "ffn_down": "Q5_K"},
+        "q4_k_s": {"attn_v": i < 4 and "Q5_K", "ffn_down": i < n // 8 and "Q5_K"},
+        "q4_k_m": {"attn_v": more(i, n) and "Q6_K", "ffn_down": more(i, n) and "Q6_K"},
+        "q5_k_m": {"attn_v": more(i, n) and "Q6_K", "ffn_down": more(i, n) and "Q6_K"},
     }
-    return raised.get(mix, {}).get(kind) or mix[:4].upper()
+    return raised.get(mix, {}).get(kind) or base_type(mix)
+
+
+def check_type(tensor, expected):
+    if tensor.shape[0] % 256 != 0:
+        expected = FALLBACKS.get(expected, expected)
+    found = tensor.tensor_type.name
+    assert found == expected, f"{tensor.name} is {found}, not {expected}"
+    return found
 
 
 def check_types(file, mix):
-    """Number of the file and type of every layer; returns how many layers have which type."""
+    """Number of the file and type of every matrix; returns how many layers have which type."""
     from collections import Counter
     from gguf import GGUFReader
     reader = GGUFReader(file)
@@ -267,18 +273,40 @@ def check_types(file, mix):
     assert fields["general.quantization_version"] == 2
     blocks = fields["llama.block_count"]
     gqa = fields["llama.attention.head_count"] // fields["llama.attention.head_count_kv"]
-    found = Counter()
     tensors = {tensor.name: tensor for tensor in reader.tensors}
-    for i in range(blocks):
-        for kind in NAMES.values():
-            tensor = tensors[f"blk.{i}.{kind}.weight"]
-            expected = expected_type(mix, kind, i, blocks, gqa)
-            if tensor.shape[0] % 256 != 0:
-                expected = FALLBACKS[expected]
-            assert tensor.tensor_type.name == expected, \
-                f"{tensor.name} is {tensor.tensor_type.name}, not {expected}"
-            found[expected] += 1
+    found = Counter(check_type(tensors[f"blk.{i}.{kind}.weight"],
+                               expected_type(mix, kind, i, blocks, gqa))
+                    for i in range(blocks) for kind in NAMES.values())
+    head = "Q8_0" if mix == "q8_0" else "Q6_K"
+    tied = "output.weight" not in tensors
+    check_type(tensors["token_embd.weight"], head if tied else base_type(mix))
+    if not tied:
+        check_type(tensors["output.weight"], head)
     return ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
+
+
+# What rounding may cost: root of the mean square of the error, in units of that of the weights.
+TABLE_ERRORS = {"Q2_K": 0.45, "Q3_K": 0.2, "Q4_0": 0.13, "Q4_1": 0.13, "Q4_K": 0.13, "Q5_0": 0.07,
+                "Q5_1": 0.07, "Q5_K": 0.07, "Q6_K": 0.035, "Q8_0": 0.01}
+
+
+def check_tables(file, model):
+    """The embedding and the head, which no run tunes, are the model's own up to rounding."""
+    import numpy as np
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+    from safetensors import safe_open
+    tensors = {tensor.name: tensor for tensor in GGUFReader(file).tensors}
+    with safe_open(model / "model.safetensors", framework="pt") as source:
+        for name, origin in (("token_embd.weight", "model.embed_tokens.weight"),
+                             ("output.weight", "lm_head.weight")):
+            tensor = tensors[name]
+            values = source.get_tensor(origin).float().numpy()
+            found = dequantize(tensor.data, tensor.tensor_type)
+            assert found.shape == values.shape, f"{name} is {found.shape}, not {values.shape}"
+            error = float(np.sqrt(np.square(found - values).mean() / np.square(values).mean()))
+            limit = TABLE_ERRORS[tensor.tensor_type.name]
+            assert error < limit, f"{name} is {error} away, more than {limit}"
 
 
 def check_k_demo(product, work, mix):
@@ -317,36 +345,124 @@ def check_reading(product, file, work):
     return apart / spread
 
 
-def check_k_tiny(product, work, mixes, **changes):
+def wide_model(work, **changes):
     """All layers of these sizes hold whole super-blocks."""
     sizes = dict(hidden_size=256, intermediate_size=512, num_hidden_layers=4, head_dim=64)
-    model = tiny_model(work / "model", **{**sizes, **changes})
+    return tiny_model(work / "model", **{**sizes, **changes})
+
+
+def check_wide(product, work, mixes, reads=False, **changes):
+    model = wide_model(work, **changes)
     for mix in mixes:
         folder = work / mix
         folder.mkdir()
         output, run = product.quantize(model, "gguf:" + mix, "gguf", folder)
         file = file_in(output)
         types = check_types(file, mix)
-        count = check_values(file, run)
-        apart = check_reading(product, file, folder)
-        print(f"  {mix}: {count} layers equal bit for bit: {types}; logits within {apart:.1e} "
-              "of their spread")
+        check_tables(file, model)
+        print(f"  {mix}: {check_values(file, run)} layers equal bit for bit: {types}")
+        if reads:
+            apart = check_reading(product, file, folder)
+            print(f"  {mix}: logits within {apart:.1e} of their spread")
         check_choices(product, file, "the inn and the", folder, 1.5)
 
 
+def test_tiny_types(product, work):
+    check_wide(product, work, ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"])
+
+
 def test_tiny_k_types(product, work):
-    check_k_tiny(product, work, ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k"])
+    check_wide(product, work, ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k"], reads=True)
 
 
 def test_tiny_k_mixes(product, work):
     """Four query heads per key/value head, and enough layers for each rule to tell them apart."""
-    check_k_tiny(product, work, ["q4_k_m", "q3_k_l", "q2_k_s"], num_hidden_layers=8,
-                 num_attention_heads=8, head_dim=32)
+    check_wide(product, work, ["q2_k_s", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s",
+                               "q5_k_m"],
+               num_hidden_layers=8, num_attention_heads=8, head_dim=32)
+
+
+def test_tiny_split(product, work):
+    """Several files are one model, for us, for the gguf package and for llama.cpp."""
+    from gguf import GGUFReader
+    model = wide_model(work)
+    output, _ = product.quantize(model, "gguf:q8_0", "gguf", work, "--max-gguf-gb", 0.001)
+    files = sorted(output.glob("*.gguf"))
+    assert len(files) > 1, "the file was not split"
+    names = []
+    for number, file in enumerate(files):
+        assert file.name.endswith(f"-{number + 1:05}-of-{len(files):05}.gguf"), file.name
+        reader = GGUFReader(file)
+        fields = {name: field.contents() for name, field in reader.fields.items()}
+        assert fields["split.no"] == number and fields["split.count"] == len(files), fields
+        assert ("general.architecture" in fields) == (number == 0)
+        names += [tensor.name for tensor in reader.tensors]
+        total = fields["split.tensors.count"]
+    assert len(set(names)) == len(names) == total, f"{len(names)} tensors, {total} stated"
+    print(f"  {total} tensors in {len(files)} files")
+    check_choices(product, files[0], "the inn and the", work, 1.5)
+
+
+def check_sums(tensors, columns):
+    """Both tensors of a weight: Sum x^2 by column, and over how many inputs it is."""
+    import numpy as np
+    for name, width in columns.items():
+        sums, counts = tensors[name + ".in_sum2"], tensors[name + ".counts"]
+        assert list(sums.shape) == [width, 1] and list(counts.shape) == [1, 1], name
+        assert sums.tensor_type.name == counts.tensor_type.name == "F32", name
+        assert np.isfinite(sums.data).all() and (sums.data >= 0).all() and sums.data.any(), name
+        assert counts.data.flat[0] > 0, name
+
+
+def test_tiny_imatrix(product, work):
+    """What we write, the gguf package reads; what it writes decides how we round."""
+    import numpy as np
+    from gguf import GGUFReader, GGUFWriter
+    from safetensors import safe_open
+    model = wide_model(work)
+    text, file = work / "text.txt", work / "ours.gguf"
+    text.write_text("the inn and the thin man in the den ate than then and there. " * 200)
+    calibrated = ("--recipe", "opt_rtn", "--dataset", text, "--nsamples", 8, "--seqlen", 64)
+    product.run("quantize", model, "--scheme", "gguf:q4_0", "--format", "gguf", *calibrated,
+                "--output", work / "first", "--run-dir", work / "run", "--write-imatrix", file)
+    reader = GGUFReader(file)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    assert fields["general.type"] == "imatrix" and fields["imatrix.chunk_count"] > 0, fields
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    widths = {f"blk.{i}.{kind}.weight": 512 if kind == "ffn_down" else 256
+              for i in range(4) for kind in NAMES.values()}
+    check_sums(tensors, widths)
+    assert len(tensors) == 2 * len(widths), "entries of other weights"
+
+    theirs = work / "theirs.gguf"
+    writer = GGUFWriter(theirs, "")
+    writer.add_type("imatrix")
+    writer.add_array("imatrix.datasets", ["text.txt"])
+    writer.add_uint32("imatrix.chunk_count", 1)
+    writer.add_uint32("imatrix.chunk_size", 64)
+    for name, width in widths.items():  # every other column counts
+        sums = np.where(np.arange(width) % 2 == 0, 64.0, 0.064).astype(np.float32).reshape(1, width)
+        writer.add_tensor(name + ".in_sum2", sums)
+        writer.add_tensor(name + ".counts", np.full((1, 1), 64, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    product.run("quantize", model, "--scheme", "gguf:q4_0", "--format", "gguf", *calibrated,
+                "--output", work / "second", "--run-dir", work / "run2", "--imatrix", theirs)
+    product.run("verify", work / "second")
+    with safe_open(model / "model.safetensors", framework="pt") as source:
+        weights = {layer: source.get_tensor(layer + ".weight").float().numpy()
+                   for layer in stored_values(work / "run")}
+    first, second = (sum(float(np.square(values - weights[layer])[:, ::2].sum())
+                         for layer, values in stored_values(work / run).items())
+                     for run in ("run", "run2"))
+    assert second < 0.99 * first, f"{second} on the columns that count, not below {first}"
 
 
 if __name__ == "__main__":
-    main([test_demo_f16, test_demo_bf16, test_demo_q8_0, test_demo_q4_0, test_demo_q4_1,
-          test_demo_q5_0, test_demo_q5_1,
+    main([test_demo_f16, test_demo_bf16, test_demo_q8_0, test_demo_q4_0,
           test_tiny_llama, test_tiny_qwen2, test_tiny_qwen3, test_tiny_gemma2, test_tiny_gemma3,
-          test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_k_types, test_tiny_k_mixes],
+          test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_types, test_tiny_k_types, test_tiny_k_mixes,
+          test_tiny_split, test_tiny_imatrix],
          needs=["gguf", "xllamacpp", "transformers"])

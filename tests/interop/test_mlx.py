@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mlx decodes our weights, and mlx-lm runs our folders, on the CPU."""
+
+import json
+import os
+
+from product import main, tiny_model
+from test_compressed_tensors import IDS, our_weights
+
+os.environ["MLX_DISABLE_COMPILE"] = "1"  # it would want a C++ compiler
+
+ROUNDING = 2.0 ** -8  # to bf16, of a scale and, where zero points differ, of an offset
+
+
+def rules_of(folder):
+    config = json.loads((folder / "config.json").read_text())
+    assert config["quantization_config"] == config["quantization"]
+    return config["quantization"]
+
+
+def mlx_weights(folder):
+    """Decoded in fp32 by mlx: name of the layer -> values."""
+    import mlx.core as mx
+    import torch
+    tensors = mx.load(str(folder / "model.safetensors"))
+    weights = {}
+    for name, rule in rules_of(folder).items():
+        if not isinstance(rule, dict):
+            continue
+        parts = [tensors[f"{name}.{part}"] for part in ("scales", "biases") if f"{name}.{part}" in tensors]
+        parts = [part if part.dtype == mx.uint8 else part.astype(mx.float32) for part in parts]
+        values = mx.dequantize(tensors[f"{name}.weight"], *parts, group_size=rule["group_size"],
+                               bits=rule["bits"], mode=rule.get("mode", "affine"), dtype=mx.float32)
+        weights[name] = torch.tensor(values.tolist())
+    return weights
+
+
+def mlx_logits(folder):
+    """In fp32, so that what is left are the differences of the files; and the modules that are quantized."""
+    import mlx.core as mx
+    import torch
+    from mlx_lm.utils import load_model
+    model, _ = load_model(folder)  # strict: every tensor has its place
+    quantized = {name for name, module in model.named_modules()
+                 if type(module).__name__.startswith("Quantized")}
+    model.set_dtype(mx.float32)
+    return torch.tensor(model(mx.array([IDS]))[0].tolist()), quantized
+
+
+def spread(values, columns):
+    return values.repeat_interleave(columns // values.shape[1], 1)
+
+
+def check_weights(output, ours, group, exact):
+    """As near as the rounding of scales and offsets allows (formats.md 8), which is relative to the range of a group:
+    a little more than its largest value."""
+    import torch
+    theirs = mlx_weights(output)
+    assert theirs.keys() == ours.keys(), theirs.keys() ^ ours.keys()
+    worst = 0.0
+    for name, values in ours.items():
+        rows, columns = values.shape
+        largest = values.abs().reshape(rows, columns // group, group).amax(-1)
+        limit = spread(largest, columns)
+        share = torch.where(limit > 0, (theirs[name] - values).abs() / limit.clamp_min(1e-30), 0.0)
+        worst = max(worst, share.max().item())
+    print(f"    weights: largest difference {worst:.2e} of the largest in their group")
+    assert worst <= (0 if exact else 2.5 * ROUNDING), f"weights differ by {worst}"
+
+
+def check(product, work, scheme, *more, count=14, group=32, exact=False, family="llama", **changes):
+    model = tiny_model(work / "model", family, **changes)
+    output, run = product.quantize(model, scheme, "mlx", work, *more)
+    print(f"  {family} {scheme} {' '.join(more)}")
+    ours = our_weights(run)
+    assert len(ours) == count, f"{len(ours)} layers were quantized instead of {count}"
+    check_weights(output, ours, group, exact)
+    theirs, quantized = mlx_logits(output)
+    assert quantized == set(ours), f"quantized otherwise: {quantized ^ set(ours)}"
+    # Decoded values of MX are numbers of bf16; those of integers are not, so the export itself is read.
+    reference = output
+    if exact:
+        reference = work / "decoded"
+        product.run("export", run, "--format", "fake", "--output", reference)
+    logits = product.logits(reference, IDS, work)
+    difference, scale = (theirs - logits).abs().max().item(), logits.abs().max().item()
+    print(f"    logits: largest difference {difference:.2e} of {scale:.1f}")
+    assert difference <= 2e-3 * scale, f"logits differ by {difference} of {scale}"
+    original = product.logits(model, IDS, work)
+    assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
+
+
+def test_every_width(product, work):
+    for bits in (2, 3, 4, 5, 6, 8):
+        folder = work / str(bits)
+        folder.mkdir()
+        check(product, folder, f"W{bits}A16G32")
+
+
+def test_asymmetric(product, work):
+    check(product, work, "W4A16G32_ASYM")
+
+
+def test_wider_groups(product, work):
+    check(product, work, "W4A16G128", group=128)
+
+
+def test_mxfp4(product, work):
+    check(product, work, "MXFP4A16", exact=True)
+
+
+def test_mxfp8(product, work):
+    check(product, work, "MXFP8A16", exact=True)
+
+
+def test_mixed_widths_and_kept_layers(product, work):
+    check(product, work, "W4A16G32", "--override", "*.mlp.down_proj=W8A16G32",
+          "--override", "model.layers.0.self_attn.o_proj=keep", count=13)
+
+
+def test_qwen2(product, work):
+    check(product, work, "W4A16G32", family="qwen2", tie_word_embeddings=True)
+
+
+def test_qwen3(product, work):
+    check(product, work, "W4A16G32", family="qwen3")
+
+
+def test_gemma3(product, work):
+    check(product, work, "W4A16G32", family="gemma3_text", tie_word_embeddings=True, sliding_window=512,
+          query_pre_attn_scalar=32, layer_types=["sliding_attention", "full_attention"])
+
+
+def test_llama3_rotary_scaling(product, work):
+    check(product, work, "W4A16G32", rope_parameters={
+        "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 64})
+
+
+if __name__ == "__main__":
+    main([test_every_width, test_asymmetric, test_wider_groups, test_mxfp4, test_mxfp8,
+          test_mixed_widths_and_kept_layers, test_qwen2, test_qwen3, test_gemma3,
+          test_llama3_rotary_scaling],
+         needs=["torch", "transformers", "mlx", "mlx_lm"])
