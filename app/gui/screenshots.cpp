@@ -157,8 +157,9 @@ std::vector<ExportOffer> offersFor(const std::vector<Event>& recording)
     }
     std::vector<ExportOffer> offers;
     for (const FormatInfo& format : format_catalog()) {
-        ExportOffer offer{format.id, format.title, false, {}, static_cast<int64_t>(bits / 8),
-            bits / weights, format.runtimes};
+        const double stored = format.id == "fake" ? 16 * weights : bits;
+        ExportOffer offer{format.id, format.title, false, {}, static_cast<int64_t>(stored / 8),
+            stored / weights, format.runtimes};
         for (const PlannedLayer& layer : layers) {
             if (offer.why_not.empty() && layer.scheme.is_quantized()) {
                 offer.why_not = format_refusal(format.id, layer.scheme);

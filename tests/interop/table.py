@@ -15,8 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def section(script, cli):
-    """Markdown about one script; None when it was skipped."""
+def checked_by(script, cli):
+    """What one script checked; None when it was skipped."""
     with tempfile.TemporaryDirectory() as work:
         rows = Path(work) / "rows.json"
         done = subprocess.run([HERE / "run.sh", script, "--cli", cli, "--rows", rows], stdout=subprocess.PIPE, text=True)
@@ -25,7 +25,10 @@ def section(script, cli):
             return None
         if done.returncode != 0:
             sys.exit(f"{script.name} failed; the table is not written")
-        checked = json.loads(rows.read_text())
+        return json.loads(rows.read_text())
+
+
+def section(script, checked):
     versions = ", ".join(f"{name} {version}" for name, version in checked["versions"].items())
     lines = [f"## {script.stem.removeprefix('test_')}", "", ast.get_docstring(ast.parse(script.read_text())), "",
              f"With {versions}.", "", "| format | scheme | test |", "|---|---|---|"]
@@ -33,15 +36,19 @@ def section(script, cli):
     return "\n".join(lines) + "\n"
 
 
+def write(checked):
+    """`checked`: by script, for those that loaded exports."""
+    (HERE / "README.md").write_text(
+        "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->\n# What was loaded by what\n\n"
+        "Written by `table.py`; each row passed with the versions named.\n\n"
+        + "\n".join(section(script, found) for script, found in checked.items() if found and found["rows"]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cli", required=True, type=Path)
     arguments = parser.parse_args()
-    sections = [section(script, arguments.cli.resolve()) for script in sorted(HERE.glob("test_*.py"))]
-    (HERE / "README.md").write_text(
-        "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->\n# What was loaded by what\n\n"
-        "Written by `table.py`; each row passed with the versions named.\n\n"
-        + "\n".join(text for text in sections if text))
+    write({script: checked_by(script, arguments.cli.resolve()) for script in sorted(HERE.glob("test_*.py"))})
 
 
 if __name__ == "__main__":

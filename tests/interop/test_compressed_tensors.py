@@ -38,7 +38,10 @@ def decoded(parts, torch):
         scales = 2.0 ** (scales.float() - 127)
     rows, columns = codes.shape
     tile = -(-rows // scales.shape[0]) if scales.shape[0] < rows else 1
-    spread = scales.float().repeat_interleave(-(-columns // scales.shape[1]), 1)
+    width = -(-columns // scales.shape[1])
+    if 1 < tile and tuple(scales.shape) == (-(-rows // 128), -(-columns // 128)):
+        tile = width = 128  # those at the edges are cut off
+    spread = scales.float().repeat_interleave(width, 1)
     return numbers * spread.repeat_interleave(tile, 0)[:rows, :columns]
 
 

@@ -424,7 +424,8 @@ def test_tiny_imatrix(product, work):
     text.write_text("the inn and the thin man in the den ate than then and there. " * 200)
     calibrated = ("--recipe", "opt_rtn", "--dataset", text, "--nsamples", 8, "--seqlen", 64)
     product.run("quantize", model, "--scheme", "gguf:q4_0", "--format", "gguf", *calibrated,
-                "--output", work / "first", "--run-dir", work / "run", "--write-imatrix", file)
+                "--output", work / "first", "--run-dir", work / "run")
+    product.run("imatrix", model, "--dataset", text, "--nsamples", 8, "--seqlen", 64, "--output", file)
     reader = GGUFReader(file)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     assert fields["general.type"] == "imatrix" and fields["imatrix.chunk_count"] > 0, fields

@@ -37,6 +37,12 @@ QStringList runtimesOf(const ExportOffer& offer)
     return names;
 }
 
+/// The runtimes behind the name have a column of their own.
+QString nameOf(const ExportOffer& offer)
+{
+    return toQString(offer.name).section(u" ("_s, 0, 0);
+}
+
 } // namespace
 
 ExportOfferTable::ExportOfferTable(QWidget* parent)
@@ -79,7 +85,7 @@ void ExportOfferTable::addRow(QGridLayout* grid, const ExportOffer& offer)
 {
     const int line = grid->rowCount();
     const QString why = toQString(offer.why_not);
-    const QString texts[ColumnCount] = {toQString(offer.name),
+    const QString texts[ColumnCount] = {nameOf(offer),
         offer.fits ? formatFixed(offer.bits_per_parameter, 2) : unknownValue(),
         offer.fits ? formatBytes(offer.bytes) : unknownValue(), runtimesOf(offer).join(u", "_s)};
     auto* box = new QCheckBox(texts[Format]);
@@ -165,7 +171,7 @@ QString ExportOfferTable::title(const std::string& format) const
 {
     for (const Row& row : m_rows) {
         if (row.offer.format == format) {
-            return toQString(row.offer.name);
+            return nameOf(row.offer);
         }
     }
     return toQString(format);

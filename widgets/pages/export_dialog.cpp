@@ -83,7 +83,7 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     for (QPushButton* button : findChildren<QPushButton*>()) {
         button->setAutoDefault(false);
     }
-    resize(fontMetrics().averageCharWidth() * 120, fontMetrics().height() * 38);
+    resize(fontMetrics().averageCharWidth() * 120, fontMetrics().height() * 48);
     connectWorker();
     refresh();
     m_runtime->setFocus();
