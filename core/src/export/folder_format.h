@@ -73,10 +73,10 @@ std::vector<FolderTensor<Part>> folder_layout(const ExportInput& input, const Ad
     return layout;
 }
 
-/// The scheme that most layers of the blocks have; the first of equals. A configuration names it once,
 /// Empty: all quantized layers have one scheme. Otherwise the reason in one sentence, see
 /// Exporter::plan_refusal.
 std::string mixed_refusal(const Plan& plan, std::string_view format);
+/// The scheme that most layers of the blocks have; the first of equals. A configuration names it once,
 /// all others are exceptions.
 Scheme common_scheme(const Plan& plan);
 /// Every linear weight that is not quantized, and the head unless it is; not the embedding.
