@@ -4,7 +4,10 @@
 // vectorizes anew inside each version.
 #pragma once
 
+#include <bit>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #if defined(__GNUC__)
 #define BITSMITH_INLINE inline __attribute__((always_inline))
@@ -80,6 +83,21 @@ template <class T>
 BITSMITH_INLINE T round_small(T x)
 {
     return (x + kRounder<T>)-kRounder<T>;
+}
+
+/// `x` rounded to fp16, to nearest even, without branches that would keep a loop from being
+/// vectorized. Not for NaN.
+BITSMITH_INLINE float rounded_to_half(float x)
+{
+    constexpr float kSmallestNormal = 0x1p-14F, kOverflow = 65520.0F;
+    const float magnitude = std::abs(x);
+    const auto bits = std::bit_cast<uint32_t>(x);
+    const float normal = std::bit_cast<float>((bits + 0xFFFU + ((bits >> 13) & 1U)) & ~0x1FFFU);
+    // The distance between floats from 0.5 to 1 is that of fp16 below its smallest normal number.
+    const float tiny = std::copysign((magnitude + 0.5F) - 0.5F, x);
+    const float infinite = std::copysign(std::numeric_limits<float>::infinity(), x);
+    const float finite = magnitude < kSmallestNormal ? tiny : normal;
+    return magnitude >= kOverflow ? infinite : finite;
 }
 
 template <class T>

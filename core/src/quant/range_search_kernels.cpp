@@ -4,118 +4,196 @@
 
 #include "base/simd.h"
 
-#include <c10/util/Half.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace bitsmith::quant {
 
 namespace {
 
-float to_half_and_back(float x)
-{
-    return static_cast<float>(c10::Half(x));
-}
+/// Rows that are searched side by side, one in each lane of a vector: sums then run along a lane, in
+/// the same order in every instruction set.
+constexpr int64_t kLanes = 16;
 
-/// A group: value = scale · code + minimum, code an integer in [first, last].
-struct Group
+template <int64_t Lanes>
+struct alignas(Lanes * sizeof(float)) Floats
 {
-    const float* weight;
-    const float* importance;
+    float values[Lanes];
+
+    BITSMITH_INLINE float& operator[](int64_t lane) { return values[lane]; }
+    BITSMITH_INLINE float operator[](int64_t lane) const { return values[lane]; }
+};
+
+/// One group of each row.
+template <int64_t Lanes>
+struct Tile
+{
+    const float* weight; ///< [count, Lanes]
+    const float* importance; ///< [count]
     int64_t count;
+    Floats<Lanes> low, high; ///< ends of the weights, zero among them
 };
 
-struct Grid
+/// value = scale · code + minimum, code an integer in [first, last].
+template <int64_t Lanes>
+struct Grids
 {
-    float scale, minimum, first, last;
+    Floats<Lanes> scale, minimum, first, last;
 };
 
-/// Sums over a group under one grid.
-struct Fit
+/// Sums over a group under one grid. What does not depend on codes is in Constants.
+template <int64_t Lanes>
+struct Fits
 {
-    float error; ///< Σ h (scale · code + minimum - w)²
-    float h, hc, hcc, hw, hwc; ///< Σ h, Σ h c, Σ h c², Σ h w, Σ h w c
+    Floats<Lanes> error; ///< Σ h (scale · code + minimum - w)²
+    Floats<Lanes> hc, hcc, hwc; ///< Σ h c, Σ h c², Σ h w c
 };
 
-BITSMITH_INLINE Fit fit_of(const Group& group, const Grid& grid)
+template <int64_t Lanes>
+struct Constants
 {
-    const float* __restrict__ w = group.weight;
-    const float* __restrict__ h = group.importance;
-    const float inverse = 1 / grid.scale;
-    float error = 0, sum_h = 0, hc = 0, hcc = 0, hw = 0, hwc = 0;
-#pragma omp simd reduction(+ : error, sum_h, hc, hcc, hw, hwc)
-    for (int64_t j = 0; j < group.count; ++j) {
-        const float code =
-            round_small(clamped((w[j] - grid.minimum) * inverse, grid.first, grid.last));
-        const float difference = code * grid.scale + grid.minimum - w[j];
-        const float weighted = h[j] * code;
-        error += h[j] * difference * difference;
-        sum_h += h[j];
-        hc += weighted;
-        hcc += weighted * code;
-        hw += h[j] * w[j];
-        hwc += weighted * w[j];
+    float h = 0; ///< Σ h
+    Floats<Lanes> hw{}; ///< Σ h w
+};
+
+template <int64_t Lanes>
+BITSMITH_INLINE Floats<Lanes> reciprocals(const Floats<Lanes>& x)
+{
+    Floats<Lanes> result;
+#pragma omp simd
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        result[lane] = 1 / x[lane];
     }
-    return {error, sum_h, hc, hcc, hw, hwc};
+    return result;
 }
 
-/// The best grid so far.
+template <int64_t Lanes>
+BITSMITH_INLINE void fit(const Tile<Lanes>& tile, const Grids<Lanes>& grids, Fits<Lanes>& fits)
+{
+    const Floats<Lanes> inverse = reciprocals(grids.scale);
+    Fits<Lanes> sums{};
+    for (int64_t j = 0; j < tile.count; ++j) {
+        const float* __restrict__ weight = tile.weight + j * Lanes;
+        const float h = tile.importance[j];
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const float w = weight[lane], minimum = grids.minimum[lane];
+            const float code = round_small(
+                clamped((w - minimum) * inverse[lane], grids.first[lane], grids.last[lane]));
+            const float difference = code * grids.scale[lane] + minimum - w;
+            const float weighted = h * code;
+            sums.error[lane] += h * difference * difference;
+            sums.hc[lane] += weighted;
+            sums.hcc[lane] += weighted * code;
+            sums.hwc[lane] += weighted * w;
+        }
+    }
+    fits = sums;
+}
+
+template <int64_t Lanes>
+BITSMITH_INLINE void measure(
+    const Tile<Lanes>& tile, const Grids<Lanes>& grids, Floats<Lanes>& errors)
+{
+    const Floats<Lanes> inverse = reciprocals(grids.scale);
+    Floats<Lanes> sums{};
+    for (int64_t j = 0; j < tile.count; ++j) {
+        const float* __restrict__ weight = tile.weight + j * Lanes;
+        const float h = tile.importance[j];
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const float w = weight[lane], minimum = grids.minimum[lane];
+            const float code = round_small(
+                clamped((w - minimum) * inverse[lane], grids.first[lane], grids.last[lane]));
+            const float difference = code * grids.scale[lane] + minimum - w;
+            sums[lane] += h * difference * difference;
+        }
+    }
+    errors = sums;
+}
+
+BITSMITH_INLINE bool is_usable(float scale)
+{
+    const float magnitude = std::abs(scale);
+    return (magnitude > static_cast<float>(kScaleThreshold))
+        & (magnitude <= std::numeric_limits<float>::max());
+}
+
+/// The best grids so far.
+template <int64_t Lanes>
 struct Best
 {
-    Grid grid;
-    float error;
+    Grids<Lanes> grids;
+    Floats<Lanes> error;
 
-    BITSMITH_INLINE void offer(const Grid& candidate, float candidate_error)
+    BITSMITH_INLINE explicit Best(const Grids<Lanes>& own)
+        : grids(own)
     {
-        if (candidate_error < error) {
-            grid = candidate;
-            error = candidate_error;
+        for (float& value : error.values) {
+            value = std::numeric_limits<float>::infinity();
+        }
+    }
+
+    BITSMITH_INLINE void offer(const Grids<Lanes>& candidates, const Floats<Lanes>& errors)
+    {
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const bool is_better = (errors[lane] < error[lane]) & is_usable(candidates.scale[lane]);
+            const auto choose = [is_better, lane](
+                                    Floats<Lanes>& mine, const Floats<Lanes>& theirs) {
+                mine[lane] = is_better ? theirs[lane] : mine[lane];
+            };
+            choose(error, errors);
+            choose(grids.scale, candidates.scale);
+            choose(grids.minimum, candidates.minimum);
+            choose(grids.first, candidates.first);
+            choose(grids.last, candidates.last);
         }
     }
 };
 
-BITSMITH_INLINE bool is_usable(float scale)
+/// Tries grids, then the scales that fit their codes best.
+template <int64_t Lanes>
+BITSMITH_INLINE void try_scales(const Tile<Lanes>& tile, Grids<Lanes>& grids, Best<Lanes>& best)
 {
-    return std::isfinite(scale) && std::abs(scale) > static_cast<float>(kScaleThreshold);
+    Fits<Lanes> fits;
+    fit(tile, grids, fits);
+    best.offer(grids, fits.error);
+#pragma omp simd
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        const float refit = rounded_to_half(fits.hwc[lane] / fits.hcc[lane]);
+        const bool keeps_sign = refit * grids.scale[lane] > 0;
+        // A scale of zero is not usable.
+        grids.scale[lane] = keeps_sign ? refit : 0.0F;
+    }
+    measure(tile, grids, fits.error);
+    best.offer(grids, fits.error);
 }
 
-/// Tries a grid, then the scale that fits its codes best.
-BITSMITH_INLINE void try_scale(const Group& group, Grid grid, Best& best)
+/// The same with minima of their own.
+template <int64_t Lanes>
+BITSMITH_INLINE void try_minima(const Tile<Lanes>& tile, const Constants<Lanes>& constants,
+    Grids<Lanes>& grids, Best<Lanes>& best)
 {
-    if (!is_usable(grid.scale)) {
-        return;
+    Fits<Lanes> fits;
+    fit(tile, grids, fits);
+    best.offer(grids, fits.error);
+#pragma omp simd
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        const float h = constants.h, hw = constants.hw[lane], hc = fits.hc[lane];
+        const float hcc = fits.hcc[lane], hwc = fits.hwc[lane];
+        const float determinant = h * hcc - hc * hc;
+        const float scale = rounded_to_half((h * hwc - hw * hc) / determinant);
+        const float minimum = rounded_to_half((hw * hcc - hc * hwc) / determinant);
+        const bool is_fit = (determinant > 0) & (scale > 0)
+            & (std::abs(minimum) <= std::numeric_limits<float>::max());
+        grids.scale[lane] = is_fit ? scale : 0.0F;
+        grids.minimum[lane] = minimum;
     }
-    const Fit first = fit_of(group, grid);
-    best.offer(grid, first.error);
-    if (!(first.hcc > 0)) {
-        return;
-    }
-    const float refit = to_half_and_back((first.hwc - grid.minimum * first.hc) / first.hcc);
-    if (refit != grid.scale && refit * grid.scale > 0 && is_usable(refit)) {
-        grid.scale = refit;
-        best.offer(grid, fit_of(group, grid).error);
-    }
-}
-
-/// The same with a minimum of its own.
-BITSMITH_INLINE void try_minimum(const Group& group, Grid grid, Best& best)
-{
-    if (!is_usable(grid.scale)) {
-        return;
-    }
-    const Fit first = fit_of(group, grid);
-    best.offer(grid, first.error);
-    const float determinant = first.h * first.hcc - first.hc * first.hc;
-    if (!(determinant > 0)) {
-        return;
-    }
-    grid.scale = to_half_and_back((first.h * first.hwc - first.hw * first.hc) / determinant);
-    grid.minimum = to_half_and_back((first.hw * first.hcc - first.hc * first.hwc) / determinant);
-    if (grid.scale > 0 && is_usable(grid.scale) && std::isfinite(grid.minimum)) {
-        best.offer(grid, fit_of(group, grid).error);
-    }
+    measure(tile, grids, fits.error);
+    best.offer(grids, fits.error);
 }
 
 /// Trials of lab.md 7.2.
@@ -140,92 +218,164 @@ Trials range_trials(int64_t bits)
     return bits <= 3 ? Trials{15, 0.3F, 1.0F} : Trials{11, 0.6F, 1.0F};
 }
 
+template <int64_t Lanes>
 BITSMITH_INLINE void search_symmetric(
-    const Group& group, int64_t bits, float low, float high, float& out_low, float& out_high)
+    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float half = static_cast<float>(int64_t{1} << (bits - 1));
-    const float below = -low;
-    const float largest = std::max(below, high);
-    const float own_sign = high < below ? 1.0F : -1.0F;
-    const Grid own{to_half_and_back(own_sign * largest / half), 0, -half, half - 1};
-    Best best{own, std::numeric_limits<float>::infinity()};
-    try_scale(group, own, best);
+    /// The scale whose code of largest magnitude stands for `factor` of the largest weight; `sign` 1
+    /// is that of the groups' own scales.
+    const auto grids_of = [&tile, half](float sign, float factor) {
+        Grids<Lanes> grids;
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const float below = -tile.low[lane], high = tile.high[lane];
+            const float own_sign = high < below ? sign : -sign;
+            const float largest = below < high ? high : below;
+            grids.scale[lane] = rounded_to_half(own_sign * largest / (half * factor));
+            grids.minimum[lane] = 0;
+            grids.first[lane] = -half;
+            grids.last[lane] = half - 1;
+        }
+        return grids;
+    };
+    Grids<Lanes> grids = grids_of(1, 1);
+    Best<Lanes> best(grids);
+    try_scales(tile, grids, best);
     const Trials trials = symmetric_trials(bits);
-    for (const float sign : {own_sign, -own_sign}) {
+    for (const float sign : {1.0F, -1.0F}) {
         for (int i = 0; i < trials.count; ++i) {
-            const float scale = to_half_and_back(sign * largest / (half * trials.at(i)));
-            try_scale(group, {scale, 0, -half, half - 1}, best);
+            grids = grids_of(sign, trials.at(i));
+            try_scales(tile, grids, best);
         }
     }
     // The range from which the codec computes this scale, its sign included.
-    out_low = best.grid.scale > 0 ? -best.grid.scale * half : 0;
-    out_high = best.grid.scale > 0 ? 0 : -best.grid.scale * half;
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        const float end = -best.grids.scale[lane] * half;
+        out_low[lane] = end < 0 ? end : 0;
+        out_high[lane] = end < 0 ? 0 : end;
+    }
 }
 
+template <int64_t Lanes>
 BITSMITH_INLINE void search_asymmetric(
-    const Group& group, int64_t bits, float low, float high, float& out_low, float& out_high)
+    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float levels = static_cast<float>((int64_t{1} << bits) - 1);
-    const auto grid_of = [levels](float from, float to) {
-        const float scale = to_half_and_back((to - from) / levels);
-        const float zero = clamped(std::nearbyint(-from / scale), 0.0F, levels);
-        return Grid{scale, 0, -zero, levels - zero};
+    const auto grids_of = [&tile, levels](float low_factor, float high_factor) {
+        Grids<Lanes> grids;
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const float from = tile.low[lane] * low_factor, to = tile.high[lane] * high_factor;
+            const float scale = rounded_to_half((to - from) / levels);
+            const float zero = round_small(clamped(-from / scale, 0.0F, levels));
+            grids.scale[lane] = scale;
+            grids.minimum[lane] = 0;
+            grids.first[lane] = -zero;
+            grids.last[lane] = levels - zero;
+        }
+        return grids;
     };
-    const Grid own = grid_of(low, high);
-    Best best{own, std::numeric_limits<float>::infinity()};
+    Best<Lanes> best(grids_of(1, 1));
     const Trials trials = range_trials(bits);
     for (int i = trials.count - 1; i >= 0; --i) {
         for (int j = trials.count - 1; j >= 0; --j) {
-            try_scale(group, grid_of(low * trials.at(i), high * trials.at(j)), best);
+            Grids<Lanes> grids = grids_of(trials.at(i), trials.at(j));
+            try_scales(tile, grids, best);
         }
     }
-    out_low = best.grid.first * best.grid.scale;
-    out_high = best.grid.last * best.grid.scale;
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        out_low[lane] = best.grids.first[lane] * best.grids.scale[lane];
+        out_high[lane] = best.grids.last[lane] * best.grids.scale[lane];
+    }
 }
 
+template <int64_t Lanes>
+BITSMITH_INLINE Constants<Lanes> constants_of(const Tile<Lanes>& tile)
+{
+    Constants<Lanes> constants;
+    for (int64_t j = 0; j < tile.count; ++j) {
+        const float h = tile.importance[j];
+        constants.h += h;
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            constants.hw[lane] += h * tile.weight[j * Lanes + lane];
+        }
+    }
+    return constants;
+}
+
+template <int64_t Lanes>
 BITSMITH_INLINE void search_minimum(
-    const Group& group, int64_t bits, float low, float high, float& out_low, float& out_high)
+    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float levels = static_cast<float>((int64_t{1} << bits) - 1);
-    const auto grid_of = [levels](float from, float to) {
-        return Grid{to_half_and_back((to - from) / levels), to_half_and_back(from), 0, levels};
+    const Constants<Lanes> constants = constants_of(tile);
+    const auto grids_of = [&tile, levels](float low_factor, float high_factor) {
+        Grids<Lanes> grids;
+#pragma omp simd
+        for (int64_t lane = 0; lane < Lanes; ++lane) {
+            const float from = tile.low[lane] * low_factor, to = tile.high[lane] * high_factor;
+            grids.scale[lane] = rounded_to_half((to - from) / levels);
+            grids.minimum[lane] = rounded_to_half(from);
+            grids.first[lane] = 0;
+            grids.last[lane] = levels;
+        }
+        return grids;
     };
-    Best best{grid_of(low, high), std::numeric_limits<float>::infinity()};
+    Best<Lanes> best(grids_of(1, 1));
     const Trials trials = range_trials(bits);
     for (int i = trials.count - 1; i >= 0; --i) {
         for (int j = trials.count - 1; j >= 0; --j) {
-            try_minimum(group, grid_of(low * trials.at(i), high * trials.at(j)), best);
+            Grids<Lanes> grids = grids_of(trials.at(i), trials.at(j));
+            try_minima(tile, constants, grids, best);
         }
     }
-    out_low = best.grid.minimum;
-    out_high = best.grid.minimum + best.grid.scale * levels;
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        out_low[lane] = best.grids.minimum[lane];
+        out_high[lane] = best.grids.minimum[lane] + best.grids.scale[lane] * levels;
+    }
 }
 
+/// Rows [first, first + count) with count <= Lanes.
+template <int64_t Lanes>
+BITSMITH_INLINE void search_tile(
+    const SearchArrays& a, int64_t first, int64_t count, int64_t index, std::vector<float>& buffer)
+{
+    const int64_t begin = index * a.width;
+    Tile<Lanes> tile{
+        buffer.data(), a.importance + begin, std::min(a.width, a.columns - begin), {}, {}};
+    for (int64_t lane = 0; lane < count; ++lane) {
+        const float* weight = a.weight + (first + lane) * a.columns + begin;
+        for (int64_t j = 0; j < tile.count; ++j) {
+            buffer[static_cast<std::size_t>(j * Lanes + lane)] = weight[j];
+            tile.low[lane] = std::min(tile.low[lane], weight[j]);
+            tile.high[lane] = std::max(tile.high[lane], weight[j]);
+        }
+    }
+    Floats<Lanes> low, high;
+    if (a.kind == Affine::Symmetric) {
+        search_symmetric(tile, a.bits, low, high);
+    } else if (a.kind == Affine::Asymmetric) {
+        search_asymmetric(tile, a.bits, low, high);
+    } else {
+        search_minimum(tile, a.bits, low, high);
+    }
+    for (int64_t lane = 0; lane < count; ++lane) {
+        const bool is_zero = tile.low[lane] == tile.high[lane];
+        a.low[(first + lane) * a.groups + index] = is_zero ? 0 : low[lane];
+        a.high[(first + lane) * a.groups + index] = is_zero ? 0 : high[lane];
+    }
+}
+
+template <int64_t Lanes>
 BITSMITH_INLINE void search_body(const SearchArrays& a, int64_t first, int64_t last)
 {
-    for (int64_t row = first; row < last; ++row) {
+    // Lanes without a row stay zero.
+    std::vector<float> buffer(static_cast<std::size_t>(std::min(a.width, a.columns) * Lanes));
+    for (int64_t row = first; row < last; row += Lanes) {
         for (int64_t index = 0; index < a.groups; ++index) {
-            const int64_t begin = index * a.width;
-            const Group group{a.weight + row * a.columns + begin, a.importance + begin,
-                std::min(a.width, a.columns - begin)};
-            float low = 0, high = 0;
-            for (int64_t j = 0; j < group.count; ++j) {
-                low = std::min(low, group.weight[j]);
-                high = std::max(high, group.weight[j]);
-            }
-            float& out_low = a.low[row * a.groups + index];
-            float& out_high = a.high[row * a.groups + index];
-            out_low = out_high = 0;
-            if (low == high) {
-                continue; // all zero
-            }
-            if (a.kind == Affine::Symmetric) {
-                search_symmetric(group, a.bits, low, high, out_low, out_high);
-            } else if (a.kind == Affine::Asymmetric) {
-                search_asymmetric(group, a.bits, low, high, out_low, out_high);
-            } else {
-                search_minimum(group, a.bits, low, high, out_low, out_high);
-            }
+            search_tile<Lanes>(a, row, std::min(Lanes, last - row), index, buffer);
         }
     }
 }
@@ -235,7 +385,12 @@ struct Search
     const SearchArrays& arrays;
     BITSMITH_INLINE void operator()(int64_t first, int64_t last) const
     {
-        search_body(arrays, first, last);
+        // A single row may be a whole tensor, of which one copy is enough.
+        if (last - first == 1) {
+            search_body<1>(arrays, first, last);
+        } else {
+            search_body<kLanes>(arrays, first, last);
+        }
     }
 };
 

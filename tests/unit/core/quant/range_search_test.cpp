@@ -93,6 +93,8 @@ private Q_SLOTS:
     void gainsWhatTheExperimentSays();
     void findsTheScaleOfThePlainSearch();
     void followsTheImportance();
+    void searchesEachRowForItself_data();
+    void searchesEachRowForItself();
     void keepsGroupsOfZeros();
 };
 
@@ -185,6 +187,28 @@ void RangeSearchTest::followsTheImportance()
         error_of(weight, scheme, search_range(weight, scheme, importance), importance);
     const double without = error_of(weight, scheme, search_range(weight, scheme, {}), importance);
     QVERIFY2(with < 0.8 * without, qPrintable(QString("%1, %2").arg(with).arg(without)));
+}
+
+void RangeSearchTest::searchesEachRowForItself_data()
+{
+    QTest::addColumn<Scheme>("scheme");
+    QTest::newRow("symmetric") << scheme_of(2, 32, true);
+    QTest::newRow("asymmetric") << scheme_of(4, 32, false);
+    QTest::newRow("minimum") << scheme_of(2, 16, false, DataType::IntFloatZero);
+}
+
+/// Rows are searched side by side; which ones are neighbours must not change a bit.
+void RangeSearchTest::searchesEachRowForItself()
+{
+    QFETCH(Scheme, scheme);
+    const at::Tensor weight = gaussian(19, 80);
+    const at::Tensor importance = at::linspace(0.2, 3, 80).square();
+    const GroupRange all = search_range(weight, scheme, importance);
+    for (int64_t row = 0; row < weight.size(0); ++row) {
+        const GroupRange alone = search_range(weight.narrow(0, row, 1), scheme, importance);
+        QVERIFY(alone.min.equal(all.min.narrow(0, row, 1)));
+        QVERIFY(alone.max.equal(all.max.narrow(0, row, 1)));
+    }
 }
 
 void RangeSearchTest::keepsGroupsOfZeros()
