@@ -95,7 +95,7 @@ std::optional<GgufPlace> GgufPlaces::place_in_block(std::string_view module) con
     }
     for (const GgufRule& rule : family_.block) {
         if (const auto expert = match(rule.hf, module.substr(1))) {
-            return GgufPlace{concat("blk.", *block, ".", rule.gguf), rule.role, *expert};
+            return GgufPlace{concat("blk.", *block, ".", rule.gguf), rule.role, *expert, *block};
         }
     }
     return std::nullopt;

@@ -18,6 +18,7 @@ struct GgufPlace
     std::string name; ///< "blk.0.attn_q", without ".weight" or ".bias"
     GgufRole role = GgufRole::Plain;
     int64_t expert = -1; ///< matrix of a stacked tensor; -1: all of the tensor
+    int64_t block = -1; ///< -1: outside the blocks
 };
 
 /// Null for a model_type that GGUF has no architecture for.

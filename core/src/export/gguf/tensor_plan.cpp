@@ -125,7 +125,9 @@ private:
         }
         const std::string_view module = module_of(entry.name);
         const auto placed = places_.place(module);
-        if (!placed || placed->role == GgufRole::Experts) {
+        // Prediction layers follow the blocks and look like them, but no graph consumes them.
+        if (!placed || placed->role == GgufRole::Experts
+            || placed->block >= static_cast<int64_t>(spec_.blocks.size())) {
             fail(ErrorCode::UnsupportedModel, "GGUF has no place for a tensor of this model",
                 {{"tensor", entry.name}, {"architecture", std::string(plan_.family->arch)}});
         }

@@ -3,6 +3,7 @@
 #include "export/gguf/gguf_exporter.h"
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
+#include "export/gguf/transforms.h"
 #include "source/gguf_config.h"
 #include "source/gguf_tensors.h"
 #include "support/expect_error.h"
@@ -15,6 +16,8 @@
 #include <ATen/ATen.h>
 
 #include <QtTest>
+
+#include <cstring>
 
 using namespace bitsmith;
 using namespace bitsmith::exporting;
@@ -41,6 +44,8 @@ private Q_SLOTS:
     void writesPlainFilesInTheTypeAskedFor();
     void leavesATiedHeadOut();
     void refusesTensorsWithoutAPlace();
+    void refusesPredictionLayers();
+    void permutesRotaryRowsOnce();
     void refusesArithmeticThatLlamaCppFixes();
     void refusesFamiliesWithoutAnArchitecture();
     void findsAFileThatWasChanged();
@@ -225,6 +230,7 @@ void GgufExporterTest::keepsTablesThatTheUserKeeps()
     QVERIFY(type_of(plan, "token_embd.weight") == GgufType::Q4_0);
 }
 
+// formats.md 6.12: vLLM and SGLang ask for a single file.
 void GgufExporterTest::splitsWhatIsTooLarge()
 {
     test::ExportModel source(test::llama_config());
@@ -284,12 +290,45 @@ void GgufExporterTest::leavesATiedHeadOut()
     QCOMPARE(plan.tensors.size() + 1, source.tensors->entries().size());
 }
 
+// formats.md 6.12: llama.cpp refuses files with tensors that its graph does not consume.
 void GgufExporterTest::refusesTensorsWithoutAPlace()
 {
     test::ExportModel source(test::llama_config());
     source.tensors->add("model.layers.0.extra.weight", at::ones({4}));
     EXPECT_ERROR(
         UnsupportedModel, EXPECT_WORDS({"model.layers.0.extra"}), gguf_file_plan(source.input()));
+}
+
+// formats.md 6.12: tensors of prediction layers (MTP) look like a block more than the graph has.
+void GgufExporterTest::refusesPredictionLayers()
+{
+    test::ExportModel source(test::llama_config());
+    source.tensors->add("model.layers.2.input_layernorm.weight", at::ones({64}));
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"model.layers.2.input_layernorm"}),
+        gguf_file_plan(source.input()));
+}
+
+// formats.md 6.12: rotary rows in the wrong order give fluent nonsense. A GGUF is written again from
+// the order of its original.
+void GgufExporterTest::permutesRotaryRowsOnce()
+{
+    test::ExportModel source(test::llama_config());
+    const std::string name = "model.layers.1.self_attn.q_proj.weight";
+    const auto rows_of = [&](const Written& written) {
+        const auto parts = written.parts();
+        const source::GgufLocation& found = parts->tensors().find("blk.1.attn_q.weight")->second;
+        const std::vector<std::byte> bytes = found.part->data(*found.tensor);
+        at::Tensor rows = at::empty({64, 64}, at::kBFloat16);
+        std::memcpy(rows.mutable_data_ptr(), bytes.data(), rows.nbytes());
+        return rows;
+    };
+    const Written first(source.input());
+    const at::Tensor permuted = source.tensors->load(name).index_select(0, rotary_row_order(64, 4));
+    QVERIFY(at::equal(rows_of(first), permuted));
+    const auto reopened = source::open_model(first.file.string());
+    QVERIFY(at::equal(reopened->tensors->load(name), source.tensors->load(name)));
+    const Written second({*reopened, source.plan, source.layers, source.spec});
+    QVERIFY(at::equal(rows_of(second), permuted));
 }
 
 void GgufExporterTest::refusesArithmeticThatLlamaCppFixes()
