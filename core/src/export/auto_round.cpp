@@ -6,6 +6,9 @@
 #include "export/config_writer.h"
 #include "export/folder_verify.h"
 
+#include <algorithm>
+#include <array>
+
 namespace bitsmith::exporting {
 
 namespace fs = std::filesystem;
@@ -18,6 +21,35 @@ std::string how_to_load(const std::string& name)
 {
     return concat(
         "With transformers and the package `auto-round`:\n\n", transformers_example(name));
+}
+
+/// Whether Marlin, vLLM's only kernel for symmetric integers of this format, takes the layer
+/// (formats.md 2.11).
+bool fits_marlin(const PlannedLayer& layer)
+{
+    constexpr std::array<int64_t, 4> groups = {kGroupPerRow, 32, 64, 128};
+    const Scheme& scheme = layer.scheme;
+    return (scheme.bits == 4 || scheme.bits == 8)
+        && std::find(groups.begin(), groups.end(), scheme.group_size) != groups.end()
+        && layer.rows % 64 == 0 && layer.columns % 128 == 0;
+}
+
+/// What users of vLLM should know; empty when it runs all layers.
+std::string kernel_note(const Plan& plan)
+{
+    std::vector<std::string> misfits;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (layer.scheme.is_quantized() && !fits_marlin(layer)) {
+            misfits.push_back(layer.name);
+        }
+    }
+    return misfits.empty()
+        ? ""
+        : concat("vLLM's kernel takes layers of 4 or 8 bits in groups of 32, 64, 128 or one per "
+                 "row, whose outputs are multiples of 64 and inputs of 128. Layers that it does "
+                 "not take: ",
+            misfits.size(), ", the first one ", misfits.front(),
+            ". transformers with the package auto-round runs all.");
 }
 
 } // namespace
@@ -60,10 +92,13 @@ int64_t AutoRoundExporter::estimate_bytes(const ExportInput& input) const
 
 std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) const
 {
-    const AutoRoundPackingInfo& packing = packing_info(auto_round_packing(input.plan));
-    std::vector<std::string> notes = folder_notes(input, packing.dtype);
-    if (!packing.note.empty()) {
-        notes.emplace_back(packing.note);
+    const AutoRoundPacking packing = auto_round_packing(input.plan);
+    const AutoRoundPackingInfo& info = packing_info(packing);
+    std::vector<std::string> notes = folder_notes(input, info.dtype);
+    const std::string note =
+        packing == AutoRoundPacking::Gptq ? kernel_note(input.plan) : std::string(info.note);
+    if (!note.empty()) {
+        notes.push_back(note);
     }
     return notes;
 }

@@ -27,6 +27,9 @@ private Q_SLOTS:
     void copiesOtherTensorsBitForBit();
     void writesTensorsOfAGgufInTheConfigsType();
     void namesExceptionsExactly();
+    void namesTheBlocksOfTheCheckpoint_data();
+    void namesTheBlocksOfTheCheckpoint();
+    void saysWhichLayersVllmCannotRun();
     void choosesThePackingByTheZeroPoints();
     void storesZeroPointsAsThePackingSays();
     void interleavesFourBitsWithZeroPoints();
@@ -57,6 +60,33 @@ std::shared_ptr<const tensor::TensorSource> decoded(const Written& written)
 quant::QuantizedWeight& weight_of(test::ExportModel& model, const std::string& layer = kLayer)
 {
     return model.layers.layers.find(layer)->second;
+}
+
+/// Gives all modules but the head the names of a decoder under `prefix`.
+void put_under(test::ExportModel& model, const std::string& prefix)
+{
+    const auto renamed = [&](const std::string& name) {
+        return name.starts_with("model.") ? prefix + name.substr(6) : name;
+    };
+    for (const tensor::TensorEntry& entry : std::vector(model.tensors->entries())) {
+        const at::Tensor values = model.tensors->load(entry.name);
+        model.tensors->remove(entry.name);
+        model.tensors->add(renamed(entry.name), values);
+    }
+    for (LayerInfo& layer : model.model.info.layers) {
+        layer.name = renamed(layer.name);
+    }
+    for (PlannedLayer& layer : model.plan.layers) {
+        layer.name = renamed(layer.name);
+    }
+    std::map<std::string, quant::QuantizedWeight, std::less<>> layers;
+    for (const auto& [name, weight] : model.layers.layers) {
+        layers.emplace(renamed(name), weight);
+    }
+    model.layers.layers = std::move(layers);
+    model::ModelNames& names = model.model.spec.model_names;
+    names.block = renamed(names.block);
+    names.embedding = renamed(names.embedding);
 }
 
 } // namespace
@@ -111,7 +141,7 @@ void AutoRoundTest::writesTensorsOfAGgufInTheConfigsType()
     const at::Tensor copy = written.stored()->load("model.norm.weight");
     QCOMPARE(copy.scalar_type(), at::kHalf);
     QVERIFY(at::equal(copy, model.tensors->load("model.norm.weight").to(at::kHalf)));
-    QCOMPARE(AutoRoundExporter().notes(model.input()).size(), std::size_t(1));
+    QVERIFY(AutoRoundExporter().notes(model.input()).front().find("GGUF") != std::string::npos);
 }
 
 void AutoRoundTest::namesExceptionsExactly()
@@ -139,6 +169,62 @@ void AutoRoundTest::namesExceptionsExactly()
         test::expected_values(model.layers.load("lm_head"))));
 }
 
+void AutoRoundTest::namesTheBlocksOfTheCheckpoint_data()
+{
+    QTest::addColumn<std::string>("prefix");
+    QTest::newRow("text only") << std::string("model.");
+    QTest::newRow("beside a tower") << std::string("model.language_model.");
+}
+
+// formats.md 2.11: with another prefix than that of the tensors, or with a quantized tower that is
+// not named, readers leave everything unquantized and compute with random weights.
+void AutoRoundTest::namesTheBlocksOfTheCheckpoint()
+{
+    QFETCH(std::string, prefix);
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    put_under(model, prefix);
+    model.tensors->add("model.visual.fc.weight", at::ones({64, 64}).to(at::kBFloat16));
+    const Written written(model.input());
+    QCOMPARE(written.quantization()["block_name_to_quantize"], Json(prefix + "layers"));
+    int packed = 0;
+    for (const tensor::TensorEntry& entry : written.stored()->entries()) {
+        const bool is_in_block = entry.name.starts_with(prefix + "layers.");
+        QVERIFY2(is_in_block || entry.dtype == "BF16", entry.name.c_str());
+        packed += entry.name.ends_with(".qweight") ? 1 : 0;
+    }
+    QCOMPARE(packed, 14);
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+    QCOMPARE(
+        AutoRoundExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+}
+
+// formats.md 2.11: Marlin, vLLM's kernel, takes some sides, groups and widths only.
+void AutoRoundTest::saysWhichLayersVllmCannotRun()
+{
+    test::ExportModel model(test::llama_config());
+    const auto note = [&](const Scheme& scheme, int64_t rows, int64_t columns) {
+        for (PlannedLayer& layer : model.plan.layers) {
+            layer.scheme = layer.name == kLayer ? scheme : keep_scheme();
+            layer.rows = rows;
+            layer.columns = columns;
+        }
+        const auto notes = AutoRoundExporter().notes(model.input());
+        return notes.empty() ? std::string() : notes.front();
+    };
+    for (const int group : {32, 64, 128, -1}) {
+        QCOMPARE(note(scheme_of(4, group), 192, 256), std::string());
+        QCOMPARE(note(scheme_of(8, group), 192, 256), std::string());
+    }
+    QVERIFY(note(scheme_of(4, 128), 96, 256).find("not take: 1, ") != std::string::npos);
+    QVERIFY(note(scheme_of(4, 128), 96, 256).find(kLayer) != std::string::npos);
+    QVERIFY(note(scheme_of(4, 64), 192, 192).find("multiples of 64") != std::string::npos);
+    QVERIFY(note(scheme_of(4, 256), 192, 256).find("vLLM") != std::string::npos);
+    QVERIFY(note(scheme_of(2, 128), 192, 256).find("vLLM") != std::string::npos);
+}
+
+// formats.md 3.4: a zero point of 0 stored less one borrows from its neighbours, so that layout gets
+// symmetric layers only.
 void AutoRoundTest::choosesThePackingByTheZeroPoints()
 {
     test::ExportModel model(test::llama_config());
