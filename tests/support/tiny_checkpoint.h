@@ -35,17 +35,23 @@ public:
     /// Rewrites model.safetensors.
     void edit_tensors(const std::function<void(Tensors&)>& edit) const
     {
+        edit_tensors(temp.path(), edit);
+    }
+    /// The same in any folder.
+    static void edit_tensors(
+        const std::filesystem::path& folder, const std::function<void(Tensors&)>& edit)
+    {
         Tensors tensors;
         {
             const bitsmith::tensor::SafetensorsReader reader(
-                bitsmith::map_file(temp / "model.safetensors"));
+                bitsmith::map_file(folder / "model.safetensors"));
             for (const auto& entry : reader.entries()) {
                 tensors.emplace_back(entry.name, reader.load(entry.name).clone());
             }
         }
         edit(tensors);
         bitsmith::tensor::publish_safetensors(
-            bitsmith::disk(), temp / "model.safetensors", tensors);
+            bitsmith::disk(), folder / "model.safetensors", tensors);
     }
 
     static at::Tensor& find(Tensors& tensors, const std::string& name)

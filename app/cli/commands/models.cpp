@@ -179,8 +179,8 @@ Action add_verify(CLI::App& app)
         bool json = false;
     };
     auto options = std::make_shared<Options>();
-    app.add_option(
-           "DIR", options->folder, "export (folder or .gguf file), or a snapshot of the Hub cache")
+    app.add_option("DIR", options->folder,
+           "model (folder or .gguf file) of any program, or a snapshot of the Hub cache")
         ->required();
     app.add_option("--run", options->run, "run to compare values with: folder or name");
     add_json_option(app, options->json);

@@ -101,9 +101,11 @@ struct TraceOptions
 };
 void trace(const TraceOptions& options, RunControl control);
 
-/// Re-opens an export: structure, coverage, hashes, and a dequantized sample against `run` unless
-/// that is empty. A snapshot in the Hub cache is compared with the hashes it was published under
-/// instead. Empty result: all is well. Otherwise one text per finding.
+/// Re-opens a model folder or GGUF file, whoever wrote it: its structure, and the hashes in
+/// bitsmith.json where that stands beside the weights. With the `run` that it was exported from,
+/// unless that is empty, also its tensors and values. A snapshot in the Hub cache is compared with
+/// the hashes it was published under instead. Empty result: all is well. Otherwise one text per
+/// finding.
 std::vector<std::string> verify_export(
     const std::filesystem::path& exported, const std::filesystem::path& run);
 

@@ -53,8 +53,8 @@ public:
     /// Throws UnsupportedModel, UnsupportedScheme, ShapeMismatch, MissingTensor, WriteFailed.
     virtual void write(RunContext& context, FileSystem& fs, const ExportInput& input,
         const std::filesystem::path& folder) const = 0;
-    /// Re-opens `folder` (or file): structure and coverage; against `input` also values when it is
-    /// given. Empty: all is well.
+    /// Re-opens `folder` (or file), whoever wrote it: its structure (formats.md 11); against `input`
+    /// also coverage and values when it is given. Empty: all is well.
     virtual std::vector<std::string> verify(
         const std::filesystem::path& folder, const ExportInput* input) const = 0;
 };
@@ -63,7 +63,9 @@ public:
 std::vector<const Exporter*> exporters();
 /// Throws UnsupportedFormat with the known ids.
 const Exporter& exporter_for(std::string_view id);
-/// The exporter whose format `exported` is; throws UnsupportedFormat.
+/// The exporter whose format `exported` is; null when it is of none.
+const Exporter* find_exporter(const std::filesystem::path& exported);
+/// The same; throws UnsupportedFormat.
 const Exporter& exporter_of(const std::filesystem::path& exported);
 
 /// Staging folder beside `target` -> write -> verify -> completion marker with hashes -> one

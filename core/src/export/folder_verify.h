@@ -23,9 +23,17 @@ struct Reopened
     std::shared_ptr<const tensor::TensorSource> decoded; ///< layers as "P.weight", fp32
 };
 
-/// Opens `folder`. With an input `compare` says what differs from it; without one the folder is opened
-/// as a model, which checks every tensor that the configuration implies, by shape. Errors become
+/// Tensors with values that are NaN or infinite; quantized ones as they decode.
+Findings finite_findings(const tensor::TensorSource& tensors);
+
+/// What has to hold of a folder or GGUF file whoever wrote it, as far as it can be told without its
+/// original (formats.md 11): files, configuration and metadata can be read, every tensor that they
+/// imply is there in its type and shape, every layer decodes, to finite numbers. Errors become
 /// findings.
+Findings structure_findings(const std::filesystem::path& model);
+
+/// Opens `folder`. With an input `compare` says what differs from it; without one
+/// structure_findings. Errors become findings.
 Findings verify_folder(const std::filesystem::path& folder, const ExportInput* input,
     const std::function<Findings(const Reopened&)>& compare);
 

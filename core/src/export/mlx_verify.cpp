@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Re-opening of an mlx folder.
+#include "export/folder_verify.h"
 #include "export/mlx.h"
 #include "export/mlx_config.h"
 #include "export/mlx_layout.h"
@@ -13,17 +14,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Findings = std::vector<std::string>;
-
 /// Smallest step of fp16, which scales and offsets below its normal range are rounded to.
 constexpr double kSmallestStep = 0x1p-24;
 
-/// `stored` has this tensor with two dimensions, of one of the types.
+/// `stored` has this tensor with two dimensions, three for stacked experts, of one of the types.
 const tensor::TensorEntry* matrix(const tensor::TensorSource& stored, const std::string& name,
     const std::vector<std::string>& types, Findings& findings)
 {
     const tensor::TensorEntry* entry = stored.find(name);
-    if (entry != nullptr && entry->shape.size() == 2
+    if (entry != nullptr && (entry->shape.size() == 2 || entry->shape.size() == 3)
         && std::find(types.begin(), types.end(), entry->dtype) != types.end()) {
         return entry;
     }
@@ -51,12 +50,21 @@ void check_layer(const tensor::TensorSource& stored, const std::string& layer, c
     if (codes == nullptr || scales == nullptr || biases == nullptr) {
         return;
     }
-    const int64_t bits_of_row = codes->shape[1] * 32;
+    const int64_t bits_of_row = codes->shape.back() * 32;
     const int64_t bits_of_group = integer_of(rule, "bits") * integer_of(rule, "group_size");
-    if (bits_of_group <= 0 || scales->shape[0] != codes->shape[0]
-        || scales->shape[1] * bits_of_group != bits_of_row || biases->shape != scales->shape) {
+    std::vector<int64_t> groups = codes->shape;
+    groups.back() = bits_of_group > 0 ? bits_of_row / bits_of_group : 0;
+    if (bits_of_group <= 0 || bits_of_row % bits_of_group != 0 || scales->shape != groups
+        || biases->shape != groups) {
         findings.push_back(concat("the tensors of layer ", layer, " do not fit its rule"));
     }
+}
+
+/// Whether `layer` is packed by the common rule: mlx-lm lists exceptions only, this program every
+/// layer.
+bool has_common_rule(const Json& rules, const std::string& layer)
+{
+    return rules.contains("bits") && !rules.contains(layer);
 }
 
 /// What the configuration implies: tensors for every rule, a rule for every packed weight.
@@ -69,7 +77,13 @@ void check_structure(const tensor::TensorSource& stored, const Json& rules, Find
     }
     for (const tensor::TensorEntry& entry : stored.entries()) {
         const std::string layer = entry.name.substr(0, entry.name.rfind('.'));
-        if (entry.dtype == "U32" && (!rules.contains(layer) || !rules[layer].is_object())) {
+        const bool has_own = rules.contains(layer) && rules[layer].is_object();
+        if (entry.dtype != "U32" || has_own) {
+            continue;
+        }
+        if (has_common_rule(rules, layer)) {
+            check_layer(stored, layer, rules, findings);
+        } else {
             findings.push_back(concat("packed layer ", layer, " has no rule in config.json"));
         }
     }
@@ -127,6 +141,8 @@ std::vector<std::string> MlxExporter::verify(const fs::path& folder, const Expor
         }
         if (input == nullptr) {
             check_structure(*stored, config["quantization"], findings);
+            const Findings numbers = finite_findings(*stored);
+            findings.insert(findings.end(), numbers.begin(), numbers.end());
             return findings;
         }
         const std::vector<MlxTensor> layout = mlx_layout(*input);

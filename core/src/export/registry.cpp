@@ -51,13 +51,23 @@ const Exporter& exporter_for(std::string_view id)
         near.empty() ? "" : concat("Did you mean ", near, "?"));
 }
 
-const Exporter& exporter_of(const std::filesystem::path& exported)
+const Exporter* find_exporter(const std::filesystem::path& exported)
 {
-    std::vector<std::string> known;
     for (const Exporter* exporter : exporters()) {
         if (exporter->recognizes(exported)) {
-            return *exporter;
+            return exporter;
         }
+    }
+    return nullptr;
+}
+
+const Exporter& exporter_of(const std::filesystem::path& exported)
+{
+    if (const Exporter* exporter = find_exporter(exported)) {
+        return *exporter;
+    }
+    std::vector<std::string> known;
+    for (const Exporter* exporter : exporters()) {
         known.emplace_back(exporter->id());
     }
     fail(ErrorCode::UnsupportedFormat, "this is no export of a known format",

@@ -2,34 +2,13 @@
 #include "run/weight_check.h"
 
 #include "base/text.h"
+#include "tensor/finite.h"
 
 #include <bitsmith/error.h>
 
-#include <ATen/ATen.h>
-
-#include <cmath>
+#include <algorithm>
 
 namespace bitsmith {
-
-namespace {
-
-/// NaN and infinite values of a tensor.
-int64_t count_non_finite(const at::Tensor& tensor)
-{
-    if (!at::isFloatingType(tensor.scalar_type()) || tensor.numel() == 0) {
-        return 0;
-    }
-    const bool is_narrow = c10::elementSize(tensor.scalar_type()) == 1;
-    const at::Tensor values = is_narrow ? tensor.to(at::kFloat) : tensor;
-    // Extremes let NaN through, take one pass and no memory; the count is needed for few tensors.
-    const auto [lowest, highest] = values.aminmax();
-    if (std::isfinite(lowest.item<double>()) && std::isfinite(highest.item<double>())) {
-        return 0;
-    }
-    return values.isfinite().logical_not().sum().item<int64_t>();
-}
-
-} // namespace
 
 void require_finite_weights(RunContext& context, const tensor::TensorSource& tensors)
 {
@@ -39,7 +18,7 @@ void require_finite_weights(RunContext& context, const tensor::TensorSource& ten
     for (std::size_t i = 0; i < entries.size(); ++i) {
         context.checkpoint();
         const std::string& name = entries[i].name;
-        if (const int64_t count = count_non_finite(tensors.load(name)); count > 0) {
+        if (const int64_t count = tensor::count_non_finite(tensors.load(name)); count > 0) {
             bad.push_back(concat(name, " (", count, ")"));
         }
         context.events.emit(StageProgress{Stage::Load, static_cast<int64_t>(i + 1),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Re-opening of a GGUF export.
 #include "base/text.h"
+#include "export/folder_verify.h"
 #include "export/gguf/gguf_exporter.h"
 #include "export/gguf/tensor_plan.h"
 #include "source/gguf_tensors.h"
@@ -16,10 +17,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Findings = std::vector<std::string>;
+/// Without a rule of splitting or kinds of tokens llama.cpp splits digits and blanks otherwise, and
+/// prints control tokens as text (formats.md 6.12). Vocabularies with scores need no rule.
+void check_splitting(const tensor::GgufMetadata& metadata, Findings& findings)
+{
+    if (metadata.text("tokenizer.ggml.model") == "gpt2" && !metadata.text("tokenizer.ggml.pre")) {
+        findings.emplace_back("tokenizer.ggml.pre is missing: nothing says how text is split");
+    }
+    if (!metadata.contains("tokenizer.ggml.token_type")) {
+        findings.emplace_back(
+            "tokenizer.ggml.token_type is missing: nothing says which tokens are control tokens");
+    }
+}
 
 bool is_complete_vocabulary(const source::GgufParts& parts, Findings& findings)
 {
+    check_splitting(parts.metadata(), findings);
     const auto tokens = parts.metadata().texts("tokenizer.ggml.tokens");
     const tensor::GgufTensor* embedding = parts.find("token_embd.weight");
     if (embedding == nullptr) {
@@ -159,7 +172,12 @@ std::vector<std::string> GgufExporter::verify(
             return findings;
         }
         check_blocks(*parts, family, findings);
-        if (input != nullptr && findings.empty()) {
+        if (!findings.empty()) {
+            return findings;
+        }
+        if (input == nullptr) {
+            findings = structure_findings(gguf_file_in(exported));
+        } else {
             const GgufFilePlan plan = gguf_file_plan(*input);
             check_bytes(*parts, *input, plan, findings);
             check_values(decoded, *input, plan, findings);

@@ -8,6 +8,7 @@
 #include "support/scheme_of.h"
 #include "support/test_main.h"
 #include "support/written_export.h"
+#include "tensor/safetensors_writer.h"
 
 #include <ATen/ATen.h>
 
@@ -38,6 +39,8 @@ private Q_SLOTS:
     void saysWhatIsRounded();
     void opensAsAModel();
     void checksTensorsAgainstRules();
+    void checksTensorsAgainstTheCommonRule();
+    void checksStackedExperts();
     void findsAChangedByte();
     void findsAnotherConfiguration();
 };
@@ -346,6 +349,42 @@ void MlxTest::checksTensorsAgainstRules()
     QVERIFY(finding({{"group_size", 32}, {"bits", 4}, {"mode", "mxfp4"}}));
     QVERIFY(finding(false));
     QVERIFY(!finding({{"group_size", 32}, {"bits", 4}}));
+}
+
+// mlx-lm names one rule for all layers and lists exceptions only.
+void MlxTest::checksTensorsAgainstTheCommonRule()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    const auto findings = [&](const Json& quantization) {
+        Json config = written.config();
+        config["quantization"] = quantization;
+        written.folder.write("config.json", config.dump());
+        return MlxExporter().verify(written.folder.path(), nullptr);
+    };
+    const Json common = {{"group_size", 32}, {"bits", 4}};
+    QCOMPARE(findings(common), std::vector<std::string>());
+    QCOMPARE(findings({{"group_size", 64}, {"bits", 4}}).size(), model.layers.layers.size());
+    Json exception = common;
+    exception[kLayer] = {{"group_size", 32}, {"bits", 8}};
+    QCOMPARE(findings(exception),
+        std::vector<std::string>{"the tensors of layer " + kLayer + " do not fit its rule"});
+}
+
+void MlxTest::checksStackedExperts()
+{
+    const TempFolder folder;
+    folder.write("config.json", R"({"quantization": {"group_size": 32, "bits": 4}})");
+    const auto findings = [&](int64_t groups) {
+        const at::Tensor scales = at::ones({3, 8, groups}, at::kHalf);
+        tensor::publish_safetensors(disk(), folder / "model.safetensors",
+            {{"e.weight", at::zeros({3, 8, 8}, at::kInt).view(at::kUInt32)}, {"e.scales", scales},
+                {"e.biases", scales}});
+        return MlxExporter().verify(folder.path(), nullptr);
+    };
+    QCOMPARE(findings(2), std::vector<std::string>());
+    QCOMPARE(findings(1).size(), std::size_t(1));
 }
 
 void MlxTest::findsAChangedByte()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "source/gguf_source.h"
 #include "support/expect_error.h"
-#include "support/gguf_builder.h"
+#include "support/gguf_llama.h"
 #include "support/test_main.h"
 
 #include <bitsmith/error.h>
@@ -18,63 +18,9 @@
 using namespace bitsmith;
 using namespace bitsmith::source;
 using test::GgufBuilder;
+using test::small_llama;
 
 namespace {
-
-constexpr uint64_t kHidden = 16;
-constexpr uint64_t kWidth = 32;
-constexpr uint64_t kVocab = 4;
-
-void add_matrix(GgufBuilder& builder, const std::string& name, uint64_t columns, uint64_t rows)
-{
-    std::vector<float> values(columns * rows);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        values[i] = static_cast<float>(i % 7) * 0.01F;
-    }
-    builder.floats(name, {columns, rows}, values);
-}
-
-void add_norm(GgufBuilder& builder, const std::string& name)
-{
-    builder.floats(name, {kHidden}, std::vector<float>(kHidden, 1.0F));
-}
-
-void add_block(GgufBuilder& builder, const std::string& prefix)
-{
-    add_norm(builder, prefix + "attn_norm.weight");
-    add_norm(builder, prefix + "ffn_norm.weight");
-    add_matrix(builder, prefix + "attn_q.weight", kHidden, kHidden);
-    add_matrix(builder, prefix + "attn_k.weight", kHidden, kHidden / 2);
-    add_matrix(builder, prefix + "attn_v.weight", kHidden, kHidden / 2);
-    add_matrix(builder, prefix + "attn_output.weight", kHidden, kHidden);
-    add_matrix(builder, prefix + "ffn_gate.weight", kHidden, kWidth);
-    add_matrix(builder, prefix + "ffn_up.weight", kHidden, kWidth);
-    add_matrix(builder, prefix + "ffn_down.weight", kWidth, kHidden);
-}
-
-void add_metadata(GgufBuilder& builder, const std::string& pre)
-{
-    builder.text("general.architecture", "llama").u32("llama.embedding_length", kHidden);
-    builder.u32("llama.block_count", 1).u32("llama.context_length", 64);
-    builder.u32("llama.feed_forward_length", kWidth).u32("llama.attention.head_count", 4);
-    builder.u32("llama.attention.head_count_kv", 2);
-    builder.f32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
-    builder.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
-    builder.texts("tokenizer.ggml.tokens", {"a", "b", "ab", "<end>"});
-    builder.array<int32_t>("tokenizer.ggml.token_type", 5, {1, 1, 1, 3});
-    builder.texts("tokenizer.ggml.merges", {"a b"}).u32("tokenizer.ggml.eos_token_id", 3);
-    builder.text("tokenizer.chat_template", "{{ messages[0].content }}");
-}
-
-GgufBuilder small_llama(const std::string& pre = "gpt-2")
-{
-    GgufBuilder builder;
-    add_metadata(builder, pre);
-    add_matrix(builder, "token_embd.weight", kHidden, kVocab);
-    add_block(builder, "blk.0.");
-    add_norm(builder, "output_norm.weight");
-    return builder;
-}
 
 std::string save(const QTemporaryDir& folder, const QString& name, GgufBuilder& builder)
 {
@@ -127,13 +73,13 @@ void GgufSourceTest::opensAnyPartOfASplitModel()
 {
     const QTemporaryDir folder;
     GgufBuilder first;
-    add_metadata(first, "gpt-2");
+    test::add_llama_metadata(first);
     first.scalar("split.no", 2, uint16_t{0}).scalar("split.count", 2, uint16_t{2});
-    add_matrix(first, "token_embd.weight", kHidden, kVocab);
+    test::add_matrix(first, "token_embd.weight", test::kLlamaHidden, test::kLlamaVocab);
     GgufBuilder second;
     second.scalar("split.no", 2, uint16_t{1}).scalar("split.count", 2, uint16_t{2});
-    add_block(second, "blk.0.");
-    add_norm(second, "output_norm.weight");
+    test::add_llama_block(second, "blk.0.");
+    test::add_norm(second, "output_norm.weight");
     save(folder, "m-00001-of-00002.gguf", first);
     const std::string named = save(folder, "m-00002-of-00002.gguf", second);
     QCOMPARE(open_model(named)->tensors->entries().size(), std::size_t{11});
@@ -172,7 +118,7 @@ void GgufSourceTest::namesThePartsThatAreMissing()
 void GgufSourceTest::warnsWhenTheTokenizerIsUnknown()
 {
     const QTemporaryDir folder;
-    GgufBuilder builder = small_llama("nobody-knows");
+    GgufBuilder builder = small_llama({.pre = "nobody-knows"});
     const auto model = open_model(save(folder, "small.gguf", builder));
     QCOMPARE(model->info.warnings.size(), std::size_t{1});
     QVERIFY(model->info.warnings.front().find("nobody-knows") != std::string::npos);
@@ -185,8 +131,9 @@ void GgufSourceTest::tellsModelsOfOneShapeApart()
     const QTemporaryDir folder;
     GgufBuilder first = small_llama();
     GgufBuilder second = small_llama();
-    first.floats("output.weight", {kHidden, kVocab}, std::vector<float>(kHidden * kVocab, 1.0F));
-    second.floats("output.weight", {kHidden, kVocab}, std::vector<float>(kHidden * kVocab, 2.0F));
+    const std::vector<uint64_t> shape = {test::kLlamaHidden, test::kLlamaVocab};
+    first.floats("output.weight", shape, std::vector<float>(shape[0] * shape[1], 1.0F));
+    second.floats("output.weight", shape, std::vector<float>(shape[0] * shape[1], 2.0F));
     const auto fingerprint = [&](GgufBuilder& builder) {
         return open_gguf(save(folder, "small.gguf", builder))->info.fingerprint;
     };
