@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/text.h"
 #include "export/auto_gptq.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
@@ -35,6 +36,7 @@ private Q_SLOTS:
     void namesLayersThatNoBlockQuantizes();
     void marksAQuantizedHead();
     void storesBiasesAsFp16();
+    void writesNoBiasesOfItsOwn();
     void refusesScalesThatFp16CannotHold();
     void refusesABiasThatFp16CannotHold();
     void refusesSidesThatDoNotFillWords();
@@ -114,6 +116,7 @@ void AutoGptqTest::storesSymmetricZeroPointsMinusOne()
     QCOMPARE(words_of(zeros[0]), words);
 }
 
+// formats.md 3.4: a zero point of 0 stored less one borrows from its neighbours.
 void AutoGptqTest::storesAsymmetricZeroPointsAsTheyAre()
 {
     test::ExportModel model(test::llama_config());
@@ -239,6 +242,21 @@ void AutoGptqTest::storesBiasesAsFp16()
     QCOMPARE(Written(model.input()).load(bias).scalar_type(), at::kBFloat16);
 }
 
+// formats.md 3.5: old loaders expect zeros where a layer has no bias; those named there do not. What
+// the source has, zeros or not, stays.
+void AutoGptqTest::writesNoBiasesOfItsOwn()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    QVERIFY(Written(model.input()).stored()->find(kLayer + ".bias") == nullptr);
+    model.tensors->add(kLayer + ".bias", at::zeros({64}).to(at::kBFloat16));
+    const Written written(model.input());
+    QVERIFY(at::equal(written.load(kLayer + ".bias"), at::zeros({64}, at::kHalf)));
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+    QCOMPARE(AutoGptqExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+}
+
+// formats.md 3.5: scales underflow to 0 below 6e-8 and overflow above 65504.
 void AutoGptqTest::refusesScalesThatFp16CannotHold()
 {
     test::ExportModel model(test::llama_config());
@@ -260,13 +278,23 @@ void AutoGptqTest::refusesABiasThatFp16CannotHold()
     EXPECT_ERROR(NumericFailure, EXPECT_WORDS({bias}), Written(model.input()));
 }
 
+// formats.md 3.5: zero points of a row or codes of a column that do not fill words.
 void AutoGptqTest::refusesSidesThatDoNotFillWords()
 {
     test::ExportModel model(test::llama_config());
-    model.plan_all(scheme_of(4, 32));
-    model.plan.layers[0].rows = 40;
-    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"q_proj", "[40, 64]", "multiples of 32"}),
-        AutoGptqExporter().estimate_bytes(model.input()));
+    for (const int bits : {3, 4}) {
+        model.plan_all(scheme_of(bits, 8));
+        PlannedLayer& layer = model.plan.layers[0];
+        for (const auto& [rows, columns] : {std::pair{40, 64}, std::pair{64, 72}}) {
+            layer.rows = rows;
+            layer.columns = columns;
+            EXPECT_ERROR(ShapeMismatch,
+                EXPECT_WORDS({"q_proj", shape_text({rows, columns}), "multiples of 32"}),
+                AutoGptqExporter().estimate_bytes(model.input()));
+        }
+        layer.rows = layer.columns = 64;
+        QVERIFY(AutoGptqExporter().estimate_bytes(model.input()) > 0);
+    }
 }
 
 void AutoGptqTest::refusesSchemesItCannotPack()

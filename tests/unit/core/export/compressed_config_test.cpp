@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/text.h"
 #include "export/compressed_tensors.h"
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
@@ -7,8 +8,11 @@
 #include "support/expect_error.h"
 #include "support/scheme_of.h"
 #include "support/test_main.h"
+#include "support/written_export.h"
 
 #include <QtTest>
+
+#include <set>
 
 using namespace bitsmith;
 using namespace bitsmith::exporting;
@@ -22,6 +26,9 @@ class CompressedConfigTest : public QObject
 private Q_SLOTS:
     void describesOneSchemeForAllLinears();
     void describesShortRowsAsChannels();
+    void writesOnlyKeysThatReadersKnow_data();
+    void writesOnlyKeysThatReadersKnow();
+    void promisesNothingAboutMlx();
     void namesTypesAndShapes();
     void refusesColumnsThatAreNoGroups();
     void refusesSchemesItDoesNotHave();
@@ -83,6 +90,60 @@ void CompressedConfigTest::describesOneSchemeForAllLinears()
     QCOMPARE(group["input_activations"]["dynamic"], Json("local"));
 }
 
+void CompressedConfigTest::writesOnlyKeysThatReadersKnow_data()
+{
+    QTest::addColumn<bool>("is_new");
+    for (const char* scheme : {"W4A16G32", "W4A16G32_ASYM", "W8A16", "W8A8", "W4A8", "FP8_STATIC",
+             "FP8_DYNAMIC", "FP8_BLOCK"}) {
+        QTest::newRow(scheme) << false;
+    }
+    for (const char* scheme : {"MXFP4", "MXFP8", "NVFP4", "NVFP4A16"}) {
+        QTest::newRow(scheme) << true;
+    }
+}
+
+// formats.md 5.10: readers refuse keys inside groups that their version does not know; scale_dtype is
+// the newest one.
+void CompressedConfigTest::writesOnlyKeysThatReadersKnow()
+{
+    QFETCH(bool, is_new);
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, parse_scheme(QTest::currentDataTag()));
+    const std::set<std::string> of_group = {
+        "targets", "weights", "input_activations", "output_activations", "format"};
+    std::set<std::string> of_args = {"num_bits", "type", "symmetric", "group_size", "strategy",
+        "block_structure", "dynamic", "actorder", "observer", "observer_kwargs"};
+    if (is_new) {
+        of_args.insert("scale_dtype");
+    }
+    const Json config = compressed_tensors_config(model.input());
+    const Json& group = config["config_groups"]["group_0"];
+    for (const auto& entry : group.items()) {
+        QVERIFY2(of_group.contains(entry.key()), entry.key().c_str());
+    }
+    for (const char* args : {"weights", "input_activations"}) {
+        for (const auto& entry : group[args].items()) { // of null: none
+            QVERIFY2(of_args.contains(entry.key()), entry.key().c_str());
+        }
+    }
+    QCOMPARE(group["weights"].contains("scale_dtype"), is_new);
+}
+
+// formats.md 5.10: mlx-lm takes these folders for 4 bits in groups of 32, whatever they hold.
+void CompressedConfigTest::promisesNothingAboutMlx()
+{
+    test::ExportModel model(test::llama_config());
+    plan_encoded(model, parse_scheme("W8A16G32"));
+    const test::WrittenExport<CompressedTensorsExporter> written(model.input());
+    const FormatInfo info = CompressedTensorsExporter().info();
+    std::string texts = info.title + info.accepts + info.layout + info.serve;
+    for (const std::string& runtime : info.runtimes) {
+        texts += runtime;
+    }
+    texts += read_text_file(written.folder / "README.md");
+    QVERIFY2(lower(texts).find("mlx") == std::string::npos, texts.c_str());
+}
+
 void CompressedConfigTest::describesShortRowsAsChannels()
 {
     test::ExportModel model(test::llama_config());
@@ -120,6 +181,7 @@ void CompressedConfigTest::refusesSchemesItDoesNotHave()
     QVERIFY(exporter.refusal(both).find("per token") != std::string::npos);
 }
 
+// formats.md 5.10: weight_shape is I64 with two elements.
 void CompressedConfigTest::namesTypesAndShapes()
 {
     test::ExportModel model(test::llama_config());
@@ -213,6 +275,8 @@ void CompressedConfigTest::refusesTensorsThatDoNotFit_data()
     row("no matrix", "p.weight_packed", at::zeros({8}, at::kInt));
     row("other rows", "p.weight_packed", at::zeros({7, 8}, at::kInt));
     row("no shape", "p.weight_shape", at::tensor({8}, at::kLong));
+    row("shape of three", "p.weight_shape", at::tensor({8, 64, 1}, at::kLong));
+    row("shape of 32-bit numbers", "p.weight_shape", at::tensor({8, 64}, at::kInt));
     row("negative shape", "p.weight_shape", at::tensor({8, -64}, at::kLong));
     row("broken groups", "p.weight_scale", at::ones({8, 3}, at::kHalf));
     row("zero points", "p.weight_zero_point", at::zeros({2, 2}, at::kInt));

@@ -36,6 +36,7 @@ private Q_SLOTS:
     void keepsTinyBlocksFinite_data();
     void keepsTinyBlocksFinite();
     void refusesValuesBeyondHalfPrecision();
+    void refusesScalesBeyondHalfPrecision();
     void permutesRotaryRowsLikeTheGoldenOrder();
     void permutingCodesPermutesValues();
     void computesDivisorsThatTheReaderRecognises();
@@ -162,6 +163,7 @@ void GgufEncodingTest::searchesTheRangesOfTables()
     QVERIFY(error(true) < 0.98 * error(false));
 }
 
+// formats.md 6.12: rows of K types that are no multiples of 256 abort loading.
 void GgufEncodingTest::refusesTablesThatCannotBeRounded()
 {
     at::Tensor table = at::ones({2, 256});
@@ -204,7 +206,19 @@ void GgufEncodingTest::refusesValuesBeyondHalfPrecision()
         encode_gguf_plain(at::full({32}, 1e6), GgufType::F16));
 }
 
-// formats.md 6.6 item 1.
+// formats.md 6.12: d and m of a block overflow 16 bits.
+void GgufEncodingTest::refusesScalesBeyondHalfPrecision()
+{
+    const Scheme scheme = scheme_of(4, 32, false, DataType::IntFloatZero);
+    for (const bool is_scale : {true, false}) {
+        quant::QuantizedWeight weight = test::random_weight(scheme, 4, 64);
+        (is_scale ? weight.scales : weight.zeros)[3][1] = std::numeric_limits<float>::infinity();
+        EXPECT_ERROR(NumericFailure, EXPECT_WORDS({"not finite"}),
+            encode_gguf_layer(weight, GgufType::Q4_1));
+    }
+}
+
+// formats.md 6.6 item 1; 6.12: rows in another order load fine and give fluent nonsense.
 void GgufEncodingTest::permutesRotaryRowsLikeTheGoldenOrder()
 {
     const at::Tensor order = rotary_row_order(16, 2);

@@ -109,6 +109,7 @@ void VocabularyTest::fallsBackToTheWayTextIsSplit()
     QCOMPARE(pre_tokenizer_name(tokenizer, no_ids), std::string("gpt-2"));
 }
 
+// formats.md 6.12: a wrong tokenizer.ggml.pre splits digits and blanks otherwise.
 void VocabularyTest::refusesUnknownSplitting()
 {
     Json tokenizer = parse_json(test::byte_tokenizer_json(), "test");
@@ -116,6 +117,7 @@ void VocabularyTest::refusesUnknownSplitting()
     EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"z+"}), pre_tokenizer_name(tokenizer, no_ids));
 }
 
+// formats.md 6.12: a wrong token_type prints control tokens as text.
 void VocabularyTest::fillsGapsUpToTheRowsOfTheEmbedding()
 {
     const Files files = {{"tokenizer.json", test::byte_tokenizer_json()}};

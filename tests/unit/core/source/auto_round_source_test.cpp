@@ -94,6 +94,7 @@ void AutoRoundSourceTest::decodesEveryWidthAndPacking()
     QCOMPARE(different_layer(*opened), std::string());
 }
 
+// formats.md 2.11: old files spell the packings without "auto_", and none means auto_gptq.
 void AutoRoundSourceTest::readsEveryPackingOfIntegers_data()
 {
     QTest::addColumn<QByteArray>("packing");

@@ -77,6 +77,7 @@ private Q_SLOTS:
     void refusesPartsOfDifferentModels();
 };
 
+// formats.md 6.12: with rows in the order of the file the model writes fluent nonsense.
 void GgufTensorsTest::undoesTheRotaryOrderOfLlama()
 {
     // formats.md 6.6 item 1 for d = 8: stored rows are old rows 0,4,1,5,2,6,3,7 of each head.
@@ -160,6 +161,7 @@ void GgufTensorsTest::splitsStackedExperts()
     QVERIFY(tensors.find("model.layers.0.mlp.experts.3.up_proj.weight") == nullptr);
 }
 
+// formats.md 6.12: tensors that the graph does not consume.
 void GgufTensorsTest::refusesTensorsItDoesNotKnow()
 {
     GgufBuilder builder = model_of("llama");

@@ -20,6 +20,8 @@ private Q_SLOTS:
     void readsTheWordsOfTheSpecification_data();
     void readsTheWordsOfTheSpecification();
     void readsAsymmetricZeroPointsFieldByField();
+    void readsBytesAsUnsigned();
+    void passesBiasesOfZerosOn();
     void followsTheOrderOfColumns();
     void takesTheFirstRuleThatMatches();
     void readsTheInterleavedOrderOfAwq();
@@ -83,6 +85,8 @@ void GptqSourceTest::readsTheWordsOfTheSpecification()
     QCOMPARE(different_layer(*opened), std::string());
 }
 
+// formats.md 3.4: some writers subtract 1 from whole words, others from each field; a file does not say
+// which. Field by field is what most readers do.
 void GptqSourceTest::readsAsymmetricZeroPointsFieldByField()
 {
     // Zero points 0, 5, 8 ... less one in the whole word: the borrow shows in the second field.
@@ -94,6 +98,26 @@ void GptqSourceTest::readsAsymmetricZeroPointsFieldByField()
     QVERIFY(
         at::equal(first, at::tensor({-15.0F, -3.0F, -7.0F, -7.0F, -7.0F, -7.0F, -7.0F, -7.0F})));
     QVERIFY(opened->codes()->schemes().empty()); // 16 is no code of 4 bits
+}
+
+// formats.md 3.5: words are negative numbers in the file, and codes of 8 bits use the whole byte.
+void GptqSourceTest::readsBytesAsUnsigned()
+{
+    const TensorMap tensors = {{"p.qweight", words_of(std::vector<uint32_t>(4, 0xFF800201U), 1, 4)},
+        {"p.qzeros", words_of({0x7F7F7F7FU}, 1, 1)}, {"p.scales", at::ones({1, 4}, at::kHalf)}};
+    const auto opened = source::open_gptq(gptq_config(8, 4), stored_of(tensors));
+    QVERIFY(at::equal(opened->load("p.weight"), numbers({-127, -126, 0, 127}).expand({4, 4})));
+}
+
+// formats.md 3.5: AutoGPTQ wrote zeros for layers that have no bias.
+void GptqSourceTest::passesBiasesOfZerosOn()
+{
+    TensorMap tensors = gptq_layer();
+    tensors["p.bias"] = at::zeros({8}, at::kHalf);
+    const auto opened = source::open_gptq(gptq_config(), stored_of(tensors));
+    QCOMPARE(opened->entries().size(), std::size_t(2));
+    QVERIFY(at::equal(opened->load("p.bias"), tensors["p.bias"]));
+    QVERIFY(opened->codes()->contains("p"));
 }
 
 void GptqSourceTest::followsTheOrderOfColumns()

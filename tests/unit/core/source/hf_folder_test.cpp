@@ -373,11 +373,13 @@ void HfFolderTest::takesSideFilesAlong()
     QCOMPARE(folder.side_files[0].bytes, std::string("text"));
 }
 
+// formats.md 5.10: llm-compressor's recipe.yaml is read by nobody, and tells of the source.
 void HfFolderTest::leavesWeightsAndUnsafeFilesBehind()
 {
     const TinyCheckpoint tiny;
-    for (const char* name : {"pytorch_model.bin", "consolidated.00.pth", ".gitattributes",
-             "hf_quant_config.json", "bitsmith.json", "x.gguf", "original/params.json"}) {
+    for (const char* name :
+        {"pytorch_model.bin", "consolidated.00.pth", ".gitattributes", "hf_quant_config.json",
+            "recipe.yaml", "bitsmith.json", "x.gguf", "original/params.json"}) {
         tiny.temp.write(name, "x");
     }
     tiny.temp.write("bad|name.txt", "x");

@@ -58,7 +58,8 @@ std::vector<int64_t> cycle(int64_t count, int64_t period)
 
 } // namespace
 
-// formats.md appendix C.
+// formats.md appendix C; 3.5: words are negative numbers in the file, and codes of 8 bits use the whole
+// byte, so unpacking must not extend a sign.
 void BitPackTest::packsTheGoldenWords_data()
 {
     QTest::addColumn<int>("bits");
@@ -78,7 +79,9 @@ void BitPackTest::packsTheGoldenWords()
     QFETCH(int, bits);
     QFETCH(std::vector<int64_t>, codes);
     QFETCH(std::vector<int64_t>, words);
-    QCOMPARE(words_of(pack_bits(row_of(codes), bits)), words);
+    const at::Tensor packed = pack_bits(row_of(codes), bits);
+    QCOMPARE(words_of(packed), words);
+    QVERIFY(at::equal(unpack_bits(packed, bits), row_of(codes)));
 }
 
 void BitPackTest::packsTheGoldenZeroPoints_data()
@@ -159,6 +162,7 @@ void BitPackTest::refusesOtherWidths()
         UnsupportedScheme, EXPECT_WORDS({"5"}), pack_bits(at::zeros({1, 32}, at::kByte), 5));
 }
 
+// formats.md 3.4: 0 less one does not fit its field; in the whole word it borrows from its neighbour.
 void BitPackTest::refusesZeroPointZeroStoredMinusOne()
 {
     const at::Tensor zeros = at::zeros({32, 1}, at::kByte);

@@ -226,10 +226,14 @@ void GgufReaderTest::namesTheFieldThatIsDamaged_data()
     add("bytes overflow", "c.ne",
         with([](GgufBuilder& b) { b.floats("c", {uint64_t{1} << 62U}, {1}); }));
     add("retired type", "c.type", with([](GgufBuilder& b) { b.tensor("c", {32}, 4, Bytes(20)); }));
+    // formats.md 6.12: ik_llama.cpp's own types, which llama.cpp does not read either.
     add("type of a fork", "c.type",
         with([](GgufBuilder& b) { b.tensor("c", {32}, 137, Bytes(20)); }));
     add("row of half a block", "c.ne",
         with([](GgufBuilder& b) { b.tensor("c", {48}, 3, Bytes(30)); }));
+    // formats.md 6.12: such rows of a K type abort loading.
+    add("row of half a super-block", "c.ne",
+        with([](GgufBuilder& b) { b.tensor("c", {128}, 12, Bytes(72)); }));
     add("stored size below the type's", "c.offset",
         with([](GgufBuilder& b) { b.tensor("c", {4096}, 0, Bytes(64)); }));
 }
