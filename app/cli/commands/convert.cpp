@@ -27,19 +27,20 @@ void print_offers(std::ostream& out, const std::vector<ExportOffer>& offers)
 {
     std::vector<std::vector<std::string>> fitting = {
         {"format", "size", "bits per parameter", "loaded by"}};
-    std::vector<std::vector<std::string>> others;
+    std::vector<std::vector<std::string>> others = {{"format", "quantize with", "why"}};
     for (const ExportOffer& offer : offers) {
         if (offer.fits) {
             fitting.push_back({offer.format, bytes_text(offer.bytes),
                 fixed_text(offer.bits_per_parameter, 2), joined(offer.runtimes)});
         } else {
-            others.push_back({offer.format, offer.why_not});
+            others.push_back(
+                {offer.format, offer.own_scheme.empty() ? "-" : offer.own_scheme, offer.why_not});
         }
     }
     print_columns(out, fitting, true);
-    if (!others.empty()) {
+    if (others.size() > 1) {
         out << "\nnot for this run:\n";
-        print_columns(out, others);
+        print_columns(out, others, true);
     }
 }
 

@@ -222,6 +222,8 @@ struct ExportFinished
     std::string path;
     int64_t bytes = 0;
     bool verified = false;
+
+    bool operator==(const ExportFinished&) const = default;
 };
 BITSMITH_EVENT_FIELDS(ExportFinished)
 {
@@ -352,7 +354,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<EventBody>> kE
 
 struct Event
 {
-    int64_t sequence = 0; ///< from 0 in each start of a run, without gaps
+    int64_t sequence = 0; ///< from 0 in each start of a run, without gaps; 0 for later exports
     int64_t time_ms = 0; ///< since the Unix epoch
     EventBody body;
 

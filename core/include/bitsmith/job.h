@@ -3,6 +3,7 @@
 // the same time in one process.
 #pragma once
 
+#include <bitsmith/answers.h>
 #include <bitsmith/check.h>
 #include <bitsmith/control.h>
 #include <bitsmith/job_spec.h>
@@ -89,6 +90,12 @@ struct GenerateOptions
 };
 /// Emits TextProduced events and returns the whole text.
 std::string generate(const GenerateOptions& options, Observer& observer, RunControl control);
+
+/// Lets the original model of `run` and an export of it answer comparison_prompts(), always with
+/// the most likely token. One model after the other, each whole in memory in fp32. Emits
+/// StageProgress in tokens. Throws what opening either model throws.
+std::vector<AnswerPair> compare_answers(const std::filesystem::path& run,
+    const std::filesystem::path& exported, Observer& observer, RunControl control);
 
 struct TraceOptions
 {

@@ -161,9 +161,10 @@ std::vector<int32_t> Generator::generate(RunContext& context, const std::vector<
 }
 
 std::vector<std::vector<int32_t>> Generator::sample(RunContext& context,
-    const std::vector<std::vector<int32_t>>& prompts, const SamplingOptions& options) const
+    const std::vector<std::vector<int32_t>>& prompts, const SamplingOptions& options,
+    const TokenSink& sink) const
 {
-    return run(context, prompts, options, {});
+    return run(context, prompts, options, sink);
 }
 
 at::Tensor Generator::next_logits(Batch& batch, const at::Tensor& ids) const

@@ -40,10 +40,12 @@ public:
     std::vector<int32_t> generate(RunContext& context, const std::vector<int32_t>& prompt,
         const SamplingOptions& options, const TokenSink& sink = {}) const;
 
-    /// Continues all prompts in one batch, whatever their lengths. Row i draws from the context's
-    /// generator ("sampling", stream · 2^20 + i), so a row does not depend on its neighbours' draws.
+    /// Continues all prompts in one batch, whatever their lengths. `sink` hears of every row; false
+    /// ends that row. Row i draws from the context's generator ("sampling", stream · 2^20 + i), so a
+    /// row does not depend on its neighbours' draws.
     std::vector<std::vector<int32_t>> sample(RunContext& context,
-        const std::vector<std::vector<int32_t>>& prompts, const SamplingOptions& options) const;
+        const std::vector<std::vector<int32_t>>& prompts, const SamplingOptions& options,
+        const TokenSink& sink = {}) const;
 
 private:
     struct Batch;

@@ -107,13 +107,17 @@ std::vector<std::string> AutoAwqExporter::notes(const ExportInput& input) const
     return folder_notes(input, kDtype);
 }
 
+CardText AutoAwqExporter::card_text(const ExportInput& input) const
+{
+    return {"transformers", how_to_load(model_name(input.model))};
+}
+
 void AutoAwqExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     PackedIntPacker packer(input, kStyle);
     write_tensors(context, fs, input, folder, layout_of(input), packer);
-    write_other_files(fs, *this, input, folder, auto_awq_config(input),
-        how_to_load(model_name(input.model)), kDtype);
+    write_other_files(fs, *this, input, folder, auto_awq_config(input), kDtype);
 }
 
 std::vector<std::string> AutoAwqExporter::verify(

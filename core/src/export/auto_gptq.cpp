@@ -158,6 +158,11 @@ std::vector<std::string> AutoGptqExporter::notes(const ExportInput& input) const
     return notes;
 }
 
+CardText AutoGptqExporter::card_text(const ExportInput& input) const
+{
+    return {"transformers", how_to_load(model_name(input.model))};
+}
+
 void AutoGptqExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
@@ -166,8 +171,7 @@ void AutoGptqExporter::write(
     write_tensors(context, fs, input, folder, packed_int_layout(input, style), packer);
     const Json quantization = auto_gptq_config(input);
     write_text(fs, folder / "quantize_config.json", quantization.dump(2) + "\n");
-    write_other_files(
-        fs, *this, input, folder, quantization, how_to_load(model_name(input.model)), kDtype);
+    write_other_files(fs, *this, input, folder, quantization, kDtype);
 }
 
 std::vector<std::string> AutoGptqExporter::verify(

@@ -103,6 +103,11 @@ std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) cons
     return notes;
 }
 
+CardText AutoRoundExporter::card_text(const ExportInput& input) const
+{
+    return {"transformers", how_to_load(model_name(input.model))};
+}
+
 void AutoRoundExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
@@ -111,8 +116,8 @@ void AutoRoundExporter::write(
     });
     const Json quantization = auto_round_config(input);
     write_text(fs, folder / "quantization_config.json", quantization.dump(2) + "\n");
-    write_other_files(fs, *this, input, folder, quantization, how_to_load(model_name(input.model)),
-        packing_info(auto_round_packing(input.plan)).dtype);
+    write_other_files(
+        fs, *this, input, folder, quantization, packing_info(auto_round_packing(input.plan)).dtype);
 }
 
 std::vector<std::string> AutoRoundExporter::verify(

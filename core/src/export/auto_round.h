@@ -23,6 +23,7 @@ public:
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;
     std::vector<std::string> notes(const ExportInput& input) const override;
+    CardText card_text(const ExportInput& input) const override;
     void write(RunContext& context, FileSystem& fs, const ExportInput& input,
         const std::filesystem::path& folder) const override;
     std::vector<std::string> verify(

@@ -63,13 +63,18 @@ std::vector<std::string> CompressedTensorsExporter::notes(const ExportInput& inp
     return folder_notes(input);
 }
 
+CardText CompressedTensorsExporter::card_text(const ExportInput& input) const
+{
+    return {
+        "transformers", how_to_load(model_name(input.model), input.spec.recipe.static_kv_dtype)};
+}
+
 void CompressedTensorsExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     CompressedPacker packer(input);
     write_tensors(context, fs, input, folder, compressed_layout(input), packer);
-    write_other_files(fs, *this, input, folder, compressed_tensors_config(input),
-        how_to_load(model_name(input.model), input.spec.recipe.static_kv_dtype));
+    write_other_files(fs, *this, input, folder, compressed_tensors_config(input));
 }
 
 } // namespace bitsmith::exporting

@@ -65,6 +65,22 @@ std::string layer_summary(const Plan& plan)
     return text;
 }
 
+/// Empty when nothing was measured.
+std::string measured_table(const EvalReport& report)
+{
+    const auto row = [](const char* measure, const std::optional<double>& value) {
+        return value ? concat("| ", measure, " | ", *value, " |\n") : std::string();
+    };
+    const std::string rows = concat(row("perplexity", report.ppl),
+        row("perplexity of the original", report.ppl_reference),
+        row("KL divergence from the original, mean, nats per token", report.kld_mean),
+        row("KL divergence, 99th percentile", report.kld_p99),
+        row("share of tokens with the same most likely next token", report.top1_agreement));
+    return rows.empty() ? rows
+                        : concat("Measured on ", report.tokens, " tokens:\n\n",
+                            "| measure | value |\n|---|---|\n", rows, "\n");
+}
+
 } // namespace
 
 c10::ScalarType float_type(const source::ModelSource& model)
@@ -161,8 +177,9 @@ std::string source_license(const source::ModelSource& model)
     return {};
 }
 
-std::string model_card(const ExportInput& input, const Exporter& exporter, const CardText& text)
+std::string model_card(const ExportInput& input, const Exporter& exporter)
 {
+    const CardText text = exporter.card_text(input);
     const std::string name = model_name(input.model);
     const std::string license = source_license(input.model);
     std::string card = "---\n";
@@ -178,6 +195,7 @@ std::string model_card(const ExportInput& input, const Exporter& exporter, const
         " in the format `", exporter.id(), "`: scheme ", input.spec.scheme.scheme, recipe, ", ",
         average_bits(input.plan), " bits per weight of the blocks on average.\n\n");
     card += concat("| scheme | layers |\n|---|---|\n", layer_summary(input.plan), "\n");
+    card += input.measured != nullptr ? measured_table(*input.measured) : "";
     const std::vector<std::string> notes = exporter.notes(input);
     if (!notes.empty()) {
         card += concat("Notes:\n\n- ", join(notes, "\n- "), "\n\n");

@@ -25,16 +25,11 @@ Json exported_config(const source::ModelSource& model, const Json& quantization,
 void write_side_files(
     FileSystem& fs, const source::ModelSource& model, const std::filesystem::path& folder);
 
-/// What a card says about loading.
-struct CardText
-{
-    std::string library; ///< word of the Hub, for example "transformers"
-    std::string how_to_load; ///< Markdown
-};
 /// Name of the recipe of exports that no job made.
 inline constexpr const char* kNoRecipe = "none";
-/// README.md: what was done, with which program, from which model, how to load it.
-std::string model_card(const ExportInput& input, const Exporter& exporter, const CardText& text);
+/// README.md: what was done, with which program, from which model, what was measured, how to load
+/// it.
+std::string model_card(const ExportInput& input, const Exporter& exporter);
 
 /// Name of the model without folders and endings: "SmolLM2-135M-Instruct".
 std::string model_name(const source::ModelSource& model);

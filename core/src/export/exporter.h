@@ -24,6 +24,14 @@ struct ExportInput
     const Plan& plan;
     const quant::QuantizedStore& layers; ///< one entry per planned layer that is quantized
     const JobSpec& spec;
+    const EvalReport* measured = nullptr; ///< for the model card; null: nothing was measured
+};
+
+/// What a model card says about loading.
+struct CardText
+{
+    std::string library; ///< word of the Hub, for example "transformers"
+    std::string how_to_load; ///< Markdown
 };
 
 class Exporter
@@ -49,6 +57,7 @@ public:
     /// What this format does differently from plan or source, one sentence each: kept layers, other
     /// element types. They become warnings of the run and stand in the export.
     virtual std::vector<std::string> notes(const ExportInput& input) const = 0;
+    virtual CardText card_text(const ExportInput& input) const = 0;
     /// Writes all files into `folder`, which exists and is empty. One tensor at a time in memory.
     /// Throws UnsupportedModel, UnsupportedScheme, ShapeMismatch, MissingTensor, WriteFailed.
     virtual void write(RunContext& context, FileSystem& fs, const ExportInput& input,

@@ -116,13 +116,18 @@ std::vector<std::string> FakeExporter::notes(const ExportInput& input) const
     return notes;
 }
 
+CardText FakeExporter::card_text(const ExportInput& input) const
+{
+    return {"transformers",
+        concat("With transformers:\n\n", transformers_example(model_name(input.model)))};
+}
+
 void FakeExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     FakePacker packer(input);
     write_tensors(context, fs, input, folder, fake_layout(input), packer);
-    write_other_files(fs, *this, input, folder, nullptr,
-        concat("With transformers:\n\n", transformers_example(model_name(input.model))));
+    write_other_files(fs, *this, input, folder, nullptr);
 }
 
 std::vector<std::string> FakeExporter::verify(

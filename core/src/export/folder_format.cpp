@@ -135,16 +135,14 @@ std::vector<std::string> kept_layers(const ExportInput& input)
 }
 
 void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInput& input,
-    const fs::path& folder, const Json& quantization, const std::string& how_to_load,
-    std::string_view dtype)
+    const fs::path& folder, const Json& quantization, std::string_view dtype)
 {
     Json config = exported_config(input.model, quantization, unties_head(input));
     if (!dtype.empty()) {
         set_dtype(config, dtype);
     }
     write_side_files(fs, input.model, folder);
-    write_text(
-        fs, folder / "README.md", model_card(input, exporter, {"transformers", how_to_load}));
+    write_text(fs, folder / "README.md", model_card(input, exporter));
     write_text(fs, folder / "config.json", config.dump(2) + "\n");
 }
 

@@ -101,11 +101,10 @@ void write_tensors(RunContext& context, FileSystem& fs, const ExportInput& input
 }
 
 /// Side files, model card and, last, config.json with `quantization`: without a config.json nothing
-/// takes the folder for a model. `how_to_load`: Markdown. `dtype`: the element type that config.json
-/// names, empty for that of the source.
+/// takes the folder for a model. `dtype`: the element type that config.json names, empty for that
+/// of the source.
 void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInput& input,
-    const std::filesystem::path& folder, const Json& quantization, const std::string& how_to_load,
-    std::string_view dtype = {});
+    const std::filesystem::path& folder, const Json& quantization, std::string_view dtype = {});
 /// Python that loads the folder `name` with transformers, as Markdown.
 std::string transformers_example(const std::string& name);
 

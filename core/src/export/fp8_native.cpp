@@ -157,13 +157,17 @@ std::vector<std::string> Fp8NativeExporter::notes(const ExportInput& input) cons
     return notes;
 }
 
+CardText Fp8NativeExporter::card_text(const ExportInput& input) const
+{
+    return {"transformers", how_to_load(model_name(input.model))};
+}
+
 void Fp8NativeExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     Fp8Packer packer(input);
     write_tensors(context, fs, input, folder, fp8_layout(input), packer);
-    write_other_files(
-        fs, *this, input, folder, fp8_native_config(input), how_to_load(model_name(input.model)));
+    write_other_files(fs, *this, input, folder, fp8_native_config(input));
 }
 
 std::vector<std::string> Fp8NativeExporter::verify(

@@ -147,14 +147,18 @@ std::vector<std::string> MlxExporter::notes(const ExportInput& input) const
     return notes;
 }
 
+CardText MlxExporter::card_text(const ExportInput& input) const
+{
+    return {"mlx", how_to_load(model_name(input.model))};
+}
+
 void MlxExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     MlxPacker packer(input);
     write_tensors(context, fs, input, folder, mlx_layout(input), packer);
     write_side_files(fs, input.model, folder);
-    write_text(fs, folder / "README.md",
-        model_card(input, *this, {"mlx", how_to_load(model_name(input.model))}));
+    write_text(fs, folder / "README.md", model_card(input, *this));
     write_text(fs, folder / "config.json", mlx_config(input).dump(2) + "\n");
 }
 

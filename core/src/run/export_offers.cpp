@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/text.h"
 #include "export/gguf/gguf_exporter.h"
 #include "run/finished_run.h"
+#include "run/own_run.h"
 #include "values/fields_json.h"
 
 #include <bitsmith/export_offer.h>
@@ -22,44 +24,23 @@ void visit_fields(Visitor& v, Self& o)
     v("bytes", o.bytes, any_value(), "");
     v("bits_per_parameter", o.bits_per_parameter, any_value(), "");
     v("runtimes", o.runtimes, any_value(), "");
+    v("own_scheme", o.own_scheme, any_value(), "");
 }
 
 namespace {
-
-/// Empty: model and every scheme of the plan fit.
-std::string first_refusal(const exporting::Exporter& exporter, const exporting::ExportInput& input)
-{
-    std::string reason = exporter.model_refusal(input.model.info);
-    if (reason.empty()) {
-        reason = exporter.plan_refusal(input.plan);
-    }
-    if (reason.empty()) {
-        reason = exporter.cache_refusal(input.spec.recipe.static_kv_dtype);
-    }
-    for (const PlannedLayer& layer : input.plan.layers) {
-        if (!reason.empty()) {
-            break;
-        }
-        reason = layer.scheme.is_quantized() ? exporter.refusal(layer.scheme) : "";
-    }
-    return reason;
-}
 
 ExportOffer offer_of(const exporting::Exporter& exporter, const exporting::ExportInput& input)
 {
     const FormatInfo info = exporter.info();
     ExportOffer offer{info.id, info.title, false, {}, 0, 0, info.runtimes};
-    offer.why_not = first_refusal(exporter, input);
-    if (!offer.why_not.empty()) {
+    const Fit fit = fit_of(exporter, input);
+    if (!fit.why_not.empty()) {
+        offer.why_not = fit.why_not;
+        offer.own_scheme = own_scheme(exporter, input);
         return offer;
     }
-    try {
-        offer.bytes = exporter.estimate_bytes(input);
-        offer.fits = true;
-    } catch (const Error& error) {
-        offer.why_not = error.what(); // shapes and tensors that the format has no place for
-        return offer;
-    }
+    offer.fits = true;
+    offer.bytes = fit.bytes;
     const int64_t parameters = std::max<int64_t>(input.model.info.parameters, 1);
     offer.bits_per_parameter =
         8 * static_cast<double>(offer.bytes) / static_cast<double>(parameters);
@@ -118,6 +99,12 @@ std::string serve_command(const std::string& format, const std::filesystem::path
         }
     }
     return command;
+}
+
+std::string upload_command(const std::filesystem::path& exported)
+{
+    const std::string name = shell_word("ACCOUNT/" + exported.filename().string());
+    return concat("hf upload ", name, " ", shell_word(exported.string()));
 }
 
 } // namespace bitsmith

@@ -7,6 +7,7 @@
 #include "run/tune_stage.h"
 
 #include <bitsmith/error.h>
+#include <bitsmith/run_reader.h>
 
 namespace bitsmith {
 
@@ -26,6 +27,9 @@ FinishedRun open_finished_run(const std::filesystem::path& run)
                     concat(folder.finished_blocks(), " of ", blocks, " blocks",
                         lacks_touch_up ? ", not touched up" : "")}},
             "Resume it first");
+    }
+    if (const std::optional<Report> report = read_run_report(run)) {
+        finished.measured = report->eval;
     }
     return finished;
 }

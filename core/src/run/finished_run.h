@@ -11,11 +11,12 @@ struct FinishedRun
 {
     std::unique_ptr<RunFolder> folder;
     std::shared_ptr<const source::ModelSource> model; ///< with the norms that were touched up
+    std::optional<EvalReport> measured;
 
     /// Refers to this run, which must outlive it.
     exporting::ExportInput input() const
     {
-        return {*model, folder->plan(), *folder, folder->spec()};
+        return {*model, folder->plan(), *folder, folder->spec(), measured ? &*measured : nullptr};
     }
 };
 

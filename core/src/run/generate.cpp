@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // `generate`: continues a text; and the sampler that lets a model answer calibration prompts.
 #include "eval/generator.h"
+#include "run/prompt.h"
 #include "run/stages.h"
 #include "tensor/device.h"
 
@@ -8,18 +9,17 @@
 
 namespace bitsmith {
 
-namespace {
-
-std::vector<int32_t> encode_prompt(const GenerateOptions& options, const hf::TextSide& text)
+std::vector<int32_t> encode_prompt(
+    const hf::TextSide& text, const std::string& prompt, bool chat, const std::string& model)
 {
-    if (!options.chat) {
-        return text.tokenizer.encode(options.prompt, true);
+    if (!chat) {
+        return text.tokenizer.encode(prompt, true);
     }
     if (!text.chat_template) {
-        fail(ErrorCode::InvalidSpec, "the model has no chat template", {{"model", options.model}},
+        fail(ErrorCode::InvalidSpec, "the model has no chat template", {{"model", model}},
             "leave out the chat option");
     }
-    const std::vector<hf::ChatMessage> messages{{"user", options.prompt}};
+    const std::vector<hf::ChatMessage> messages{{"user", prompt}};
     return text.tokenizer.encode(text.chat_template->render(messages, true), false);
 }
 
@@ -32,8 +32,6 @@ std::vector<int32_t> stop_ids(const hf::TextSide& text)
     return ids;
 }
 
-} // namespace
-
 std::string generate(const GenerateOptions& options, Observer& observer, RunControl control)
 {
     EventEmitter emitter(observer);
@@ -42,7 +40,8 @@ std::string generate(const GenerateOptions& options, Observer& observer, RunCont
     tensor::set_threads(options.threads);
     const auto source = source::open_model(options.model);
     const hf::TextSide text = source->load_text();
-    const std::vector<int32_t> prompt = encode_prompt(options, text);
+    const std::vector<int32_t> prompt =
+        encode_prompt(text, options.prompt, options.chat, options.model);
     const model::CausalLm model = make_model(context, *source, Purpose::Measuring);
     const eval::Generator generator(context, model);
 

@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "base/timing.h"
 #include "export/exporter.h"
-#include "run/finished_run.h"
 #include "run/imatrix.h"
 #include "run/report_builder.h"
 #include "run/run_folder.h"
@@ -95,6 +94,7 @@ struct JobRunner::Impl
     { }
 
     void load();
+    void keep_earlier_exports();
     void open_tuned_model();
     void show_plan();
     void calibrate();
@@ -136,10 +136,21 @@ void JobRunner::Impl::load()
     folder = resume ? RunFolder::resume(disk(), spec.runtime.run_dir, spec, source->info)
                     : RunFolder::create(disk(), spec.runtime.run_dir, spec, source->info, plan);
     observer.attach(*folder);
+    keep_earlier_exports();
     open_tuned_model();
     context.events.emit(JobStarted{folder->folder().string(), spec.model.path, spec.scheme.scheme,
         spec.recipe.name, context.device, model->n_blocks(), spec.recipe.iters,
         std::min(folder->finished_blocks(), model->n_blocks())});
+}
+
+/// The report of a run that was resumed still names what was exported before.
+void JobRunner::Impl::keep_earlier_exports()
+{
+    for (const Event& event : read_run_events(folder->folder())) {
+        if (event.get_if<ExportFinished>() != nullptr) {
+            observer.report.on_event(event);
+        }
+    }
 }
 
 void JobRunner::Impl::open_tuned_model()
@@ -339,19 +350,6 @@ Outcome run(const JobSpec& spec, bool resume, Observer& observer, RunControl con
     }
     outcome.report = runner.report();
     return outcome;
-}
-
-ExportReport export_run(const std::filesystem::path& run, const std::string& format,
-    const std::filesystem::path& output, Observer& observer, RunControl control)
-{
-    EventEmitter emitter(observer);
-    RunContext context{emitter, std::move(control), "cpu", 0};
-    const FinishedRun finished = open_finished_run(run);
-    const StageScope stage(context, Stage::Export, format);
-    const ExportReport report = exporting::publish_export(
-        context, disk(), exporting::exporter_for(format), finished.input(), output);
-    emitter.emit(ExportFinished{report.format, report.path, report.bytes, true});
-    return report;
 }
 
 } // namespace bitsmith

@@ -5,6 +5,13 @@
 
 namespace bitsmith {
 
+void add_export(Report& report, const ExportFinished& exported)
+{
+    std::erase_if(report.exports,
+        [&exported](const ExportReport& earlier) { return earlier.path == exported.path; });
+    report.exports.push_back({exported.format, exported.path, exported.bytes});
+}
+
 void ReportBuilder::on_event(const Event& event)
 {
     std::visit([this](const auto& body) { add(body); }, event.body);
@@ -66,7 +73,7 @@ void ReportBuilder::add(const StageFinished& stage)
 
 void ReportBuilder::add(const ExportFinished& exported)
 {
-    report_.exports.push_back({exported.format, exported.path, exported.bytes});
+    add_export(report_, exported);
 }
 
 void ReportBuilder::add(const MemorySample& sample)

@@ -9,6 +9,9 @@
 
 namespace bitsmith {
 
+/// Adds an export to a report; one that was written to the same place before gives way.
+void add_export(Report& report, const ExportFinished& exported);
+
 class ReportBuilder : public Observer
 {
 public:

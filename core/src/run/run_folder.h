@@ -2,14 +2,15 @@
 // The run document: a folder that survives a kill at any instant.
 //
 // - run.json: schema_version, spec, model fingerprint, versions, created_ms, plan (run_record.h)
-// - journal: append only, one checksummed event per line (journal.h)
+// - journal: append only, one checksummed event per line (journal.h); exports that are made later
+//   are events after the last one of the job
 // - blocks/NNNN.safetensors: finished layers of block N, published by rename (block_file.h)
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
 // - calibration.safetensors: ids, mask, source of each row; number of held-out rows, origin, names of
 //   the sources and warnings as metadata
 // - touched-up.safetensors: what the end-to-end touch-up changed: LAYER -> fp16 scales that take the
 //   place of the block's, NORM.weight -> weights that take the place of the model's
-// - report.json: when the job has ended
+// - report.json: when the job has ended; exports that are made later are added
 // - lock: flock'ed by the process that runs the job, with its pid
 #pragma once
 

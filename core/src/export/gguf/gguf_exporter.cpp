@@ -69,9 +69,13 @@ std::size_t part_count(const ExportInput& input, const GgufFilePlan& plan)
     return tensor::split_gguf(plan.headers(), max_part_bytes(input)).size();
 }
 
-std::string how_to_load(const std::string& file)
+std::string how_to_load(const std::string& file, bool is_split)
 {
-    return concat("With llama.cpp:\n\n```\nllama-cli -m ", file, "\n```");
+    const std::string ollama =
+        concat("\n\nWith Ollama, from a file `Modelfile` with the line `FROM ./", file,
+            "`:\n\n```\nollama create my-model -f Modelfile\nollama run my-model\n```");
+    // Ollama takes single files only.
+    return concat("With llama.cpp:\n\n```\nllama-cli -m ", file, "\n```", is_split ? "" : ollama);
 }
 
 std::span<const std::byte> bytes_of(const at::Tensor& bytes)
@@ -155,6 +159,12 @@ std::vector<std::string> GgufExporter::notes(const ExportInput& input) const
     return notes;
 }
 
+CardText GgufExporter::card_text(const ExportInput& input) const
+{
+    const bool is_split = part_count(input, gguf_file_plan(input)) > 1;
+    return {"gguf", how_to_load(gguf_file_name(input), is_split)};
+}
+
 void GgufExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
@@ -170,8 +180,7 @@ void GgufExporter::write(
         context.events.emit(StageProgress{Stage::Export, i + 1, total, "tensors"});
     }
     writer.finish();
-    const std::string how = how_to_load(gguf_file_name(input));
-    write_text(fs, folder / "README.md", model_card(input, *this, {"gguf", how}));
+    write_text(fs, folder / "README.md", model_card(input, *this));
 }
 
 std::string gguf_file_name(const ExportInput& input)

@@ -6,6 +6,7 @@
 
 #include <bitsmith/catalog.h>
 #include <bitsmith/export_offer.h>
+#include <bitsmith/run_reader.h>
 
 #include <QtTest>
 
@@ -20,6 +21,8 @@ class ExportOffersTest : public QObject
 private Q_SLOTS:
     void offersWhatCanBeExported();
     void saysWhyAFormatDoesNotFit();
+    void namesASchemeForARunOfItsOwn();
+    void changesOnlyWhatTheFormatRefuses();
     void refusesAnUnfinishedRun();
     void servesAFolderOrTheFileInIt();
     void knowsARuntimeOfEveryFormat();
@@ -80,6 +83,48 @@ void ExportOffersTest::saysWhyAFormatDoesNotFit()
     QVERIFY(offers.front().fits);
 }
 
+void ExportOffersTest::namesASchemeForARunOfItsOwn()
+{
+    const std::filesystem::path run = finish("W4A16G32_ASYM");
+    const auto gguf_offer = [](const std::filesystem::path& folder) {
+        const std::vector<ExportOffer> offers = export_offers(folder);
+        return *std::find_if(offers.begin(), offers.end(),
+            [](const ExportOffer& offer) { return offer.format == "gguf"; });
+    };
+    const ExportOffer offer = gguf_offer(run);
+    QVERIFY(!offer.fits);
+    QVERIFY2(offer.own_scheme.starts_with("gguf:"), offer.own_scheme.c_str());
+    QCOMPARE(parse_scheme(offer.own_scheme).bits, int64_t{4});
+    JobSpec own = own_run(read_run_spec(run), offer.format, offer.own_scheme);
+    own.runtime.run_dir = (m_temp / "own").string();
+    rounded_run::finish(own);
+    QVERIFY(gguf_offer(m_temp / "own").fits);
+    QCOMPARE(gguf_offer(m_temp / "own").own_scheme, std::string());
+    QCOMPARE(read_run_report(m_temp / "own")->exports.size(), std::size_t(1));
+}
+
+void ExportOffersTest::changesOnlyWhatTheFormatRefuses()
+{
+    JobSpec run;
+    run.scheme.scheme = "W4A16";
+    run.scheme.group_size = 64;
+    run.scheme.overrides = {{"*v_proj", "W8A16G32"}, {"*k_proj", "W3A16"}, {"*o_proj", "keep"}};
+    run.scheme.keep = {"*down_proj"};
+    run.recipe.iters = 33;
+    run.exports = {{"auto_round", "mlx"}, "/somewhere", 3, 7};
+    run.runtime.run_dir = "/runs/a";
+    JobSpec expected = run;
+    expected.scheme.scheme = "gguf:q4_0";
+    expected.scheme.group_size.reset();
+    expected.scheme.overrides = {{"*v_proj", "W8A16G32"}, {"*o_proj", "keep"}};
+    expected.exports.formats = {"gguf"};
+    expected.exports.output.clear();
+    expected.runtime.run_dir.clear();
+    QVERIFY(own_run(run, "gguf", "gguf:q4_0") == expected);
+    run.recipe.static_kv_dtype = CacheType::Fp8;
+    QVERIFY(own_run(run, "gguf", "gguf:q4_0") == expected);
+}
+
 void ExportOffersTest::refusesAnUnfinishedRun()
 {
     const auto folder = finish("W8A16G32");
@@ -116,7 +161,8 @@ void ExportOffersTest::writesOneDocument()
     QCOMPARE(json.at("offers").size(), std::size_t{1});
     QCOMPARE(json["offers"][0],
         Json({{"format", "gguf"}, {"name", "GGUF"}, {"fits", true}, {"why_not", ""}, {"bytes", 9},
-            {"bits_per_parameter", 4.5}, {"runtimes", Json::array({"llama.cpp"})}}));
+            {"bits_per_parameter", 4.5}, {"runtimes", Json::array({"llama.cpp"})},
+            {"own_scheme", ""}}));
 }
 
 BITSMITH_TEST(ExportOffersTest)
