@@ -39,6 +39,16 @@
     </message>
 </context>
 <context>
+    <name>bitsmith::ui::ExportResult</name>
+    <message numerus="yes">
+        <source>%n files, each with a checksum</source>
+        <translation>
+            <numerusform>%n file with a checksum</numerusform>
+            <numerusform>%n files, each with a checksum</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>bitsmith::ui::ModelSectionCard</name>
     <message numerus="yes">
         <source>%n layers</source>

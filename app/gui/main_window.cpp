@@ -18,6 +18,7 @@
 
 #include <bitsmith/spec_json.h>
 
+#include <QDateTime>
 #include <QDesktopServices>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -313,8 +314,26 @@ void MainWindow::showExportDialog()
     worker->setParent(dialog);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &ui::ExportDialog::openRequested, this, openOnDesktop);
+    connect(dialog, &ui::ExportDialog::ownRunRequested, this, &MainWindow::prepareOwnRun);
+    connect(worker, &ui::ExportWorker::finished, this, &MainWindow::showExport);
     dialog->load();
     dialog->open();
+}
+
+void MainWindow::showExport(const ui::ExportOutcome& outcome)
+{
+    if (outcome.state == JobState::Done) {
+        const ExportFinished exported{outcome.order.format, outcome.path.toStdString(),
+            outcome.bytes, outcome.findings.isEmpty()};
+        m_runState->fold({{0, QDateTime::currentMSecsSinceEpoch(), exported}});
+        m_library->refresh();
+    }
+}
+
+void MainWindow::prepareOwnRun(const ExportOffer& offer)
+{
+    m_draft->setSpec(own_run(m_shownSpec, offer.format, offer.own_scheme));
+    showPage(NewJob);
 }
 
 void MainWindow::onCancelRequested()

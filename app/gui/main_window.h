@@ -7,6 +7,8 @@
 #include "app/gui/job_controller.h"
 #include "app/gui/services/run_library.h"
 
+#include <bitsmith/export_offer.h>
+
 #include <QMainWindow>
 
 #include <memory>
@@ -16,6 +18,7 @@ class QLabel;
 class QStackedWidget;
 
 namespace bitsmith::ui {
+struct ExportOutcome;
 class HomePage;
 class JobDraft;
 class NavigationRail;
@@ -83,6 +86,10 @@ private:
     /// Folder of the run on screen; empty while there is none.
     QString shownRun() const;
     void showExportDialog();
+    /// Shows an export of the run on screen, as its journal now lists it.
+    void showExport(const ui::ExportOutcome& outcome);
+    /// Fills the New job page with the run on screen, set up for a format that cannot hold it.
+    void prepareOwnRun(const ExportOffer& offer);
     void showFailure(const QString& title, const QString& details);
     void showAbout();
     bool askStopJob();

@@ -182,6 +182,7 @@ ui::ExportOutcome outcomeOf(const std::vector<Event>& recording)
     outcome.path = ui::toQString(written.path);
     outcome.bytes = written.bytes;
     outcome.serveCommand = ui::toQString(serve_command(written.format, written.path));
+    outcome.uploadCommand = ui::toQString(upload_command(written.path));
     return outcome;
 }
 

@@ -23,17 +23,18 @@ ExportList::ExportList(QWidget* parent)
 
 void ExportList::setExports(const std::vector<ExportFinished>& exports)
 {
-    if (exports.size() < m_shown) {
-        while (m_layout->count() > 1) {
-            QLayoutItem* item = m_layout->takeAt(0);
-            delete item->widget();
-            delete item;
-        }
-        m_shown = 0;
+    if (exports == m_shown) {
+        return;
     }
-    for (; m_shown < exports.size(); ++m_shown) {
-        m_layout->insertWidget(
-            m_layout->count() - 1, makeRow(exports[m_shown], static_cast<int>(m_shown)));
+    m_shown = exports;
+    while (m_layout->count() > 1) {
+        QLayoutItem* item = m_layout->takeAt(0);
+        delete item->widget();
+        delete item;
+    }
+    for (const ExportFinished& item : m_shown) {
+        const int row = m_layout->count() - 1;
+        m_layout->insertWidget(row, makeRow(item, row));
     }
 }
 

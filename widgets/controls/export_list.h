@@ -26,7 +26,7 @@ private:
     QWidget* makeRow(const ExportFinished& item, int index);
 
     QVBoxLayout* m_layout;
-    std::size_t m_shown = 0;
+    std::vector<ExportFinished> m_shown;
 };
 
 } // namespace bitsmith::ui

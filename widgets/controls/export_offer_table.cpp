@@ -7,6 +7,7 @@
 #include <QCheckBox>
 #include <QGridLayout>
 #include <QLabel>
+#include <QPushButton>
 
 using namespace Qt::StringLiterals;
 
@@ -20,7 +21,8 @@ enum Column
     Bits,
     Size,
     RunsIn,
-    ColumnCount
+    ColumnCount,
+    Action = ColumnCount ///< without a title
 };
 
 Qt::Alignment alignmentOf(int column)
@@ -108,15 +110,45 @@ void ExportOfferTable::addRow(QGridLayout* grid, const ExportOffer& offer)
         grid->addWidget(label, line, column);
         parts.push_back(label);
     }
+    if (QPushButton* action = actionOf(offer)) {
+        grid->addWidget(action, line, Action);
+        parts.push_back(action);
+    }
     if (!offer.fits) {
         QLabel* reason = mutedLabel(tr("Not possible: %1").arg(why));
         reason->setObjectName(QString(u"offerReason_"_s + toQString(offer.format)));
         reason->setTextFormat(Qt::PlainText);
         reason->setIndent(24);
-        grid->addWidget(reason, line + 1, Format, 1, ColumnCount);
+        grid->addWidget(reason, line + 1, Format, 1, ColumnCount + 1);
         parts.push_back(reason);
     }
     m_rows.push_back({offer, box, std::move(parts)});
+}
+
+QPushButton* ExportOfferTable::actionOf(const ExportOffer& offer)
+{
+    if (!offer.fits && offer.own_scheme.empty()) {
+        return nullptr;
+    }
+    const QString format = toQString(offer.format);
+    auto* button = new QPushButton(offer.fits ? tr("Model card…") : tr("New run…"));
+    button->setProperty("flat", true);
+    button->setAutoDefault(false);
+    if (offer.fits) {
+        button->setObjectName(QString(u"offerCard_"_s + format));
+        button->setAccessibleName(tr("Model card of %1").arg(nameOf(offer)));
+        button->setToolTip(tr("Shows the text that will lie beside the files"));
+        connect(button, &QPushButton::clicked, this,
+            [this, id = offer.format] { Q_EMIT cardRequested(id); });
+    } else {
+        button->setObjectName(QString(u"offerRun_"_s + format));
+        button->setAccessibleName(tr("New run for %1").arg(nameOf(offer)));
+        button->setToolTip(
+            tr("Fills in a new job: %1, all else as in this run").arg(toQString(offer.own_scheme)));
+        connect(
+            button, &QPushButton::clicked, this, [this, offer] { Q_EMIT ownRunRequested(offer); });
+    }
+    return button;
 }
 
 void ExportOfferTable::setRuntime(const QString& runtime)

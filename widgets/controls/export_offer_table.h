@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Formats that a finished run can be written in, one row each, to tick. A format that cannot hold the
-// run stays visible, greyed, and says why.
+// run stays visible, greyed, says why, and offers another run where that would help.
 #pragma once
 
 #include <bitsmith/export_offer.h>
@@ -9,6 +9,7 @@
 
 class QCheckBox;
 class QGridLayout;
+class QPushButton;
 
 namespace bitsmith::ui {
 
@@ -34,6 +35,8 @@ public:
 
 Q_SIGNALS:
     void chosenChanged();
+    void cardRequested(const std::string& format);
+    void ownRunRequested(const bitsmith::ExportOffer& offer);
 
 private:
     struct Row
@@ -45,6 +48,8 @@ private:
 
     void addHead(QGridLayout* grid);
     void addRow(QGridLayout* grid, const ExportOffer& offer);
+    /// What can be done with an offer besides ticking it; null: nothing.
+    QPushButton* actionOf(const ExportOffer& offer);
     void refreshRows();
 
     std::vector<Row> m_rows;

@@ -2,6 +2,7 @@
 #include "widgets/controls/export_result.h"
 
 #include "widgets/controls/state_chip.h"
+#include "widgets/controls/text_dialog.h"
 #include "widgets/text/error_text.h"
 #include "widgets/text/format_text.h"
 
@@ -74,7 +75,10 @@ ExportResult::ExportResult(const ExportOutcome& outcome, const QString& title, Q
     for (const QString& note : outcome.notes) {
         addText(u"exportNote"_s, tr("Note: %1").arg(note));
     }
-    addCommand(outcome.serveCommand);
+    addFiles(outcome.files);
+    addAnswers(outcome.answers);
+    addCommand(u"exportCommand"_s, tr("Run it"), outcome.serveCommand);
+    addCommand(u"exportUpload"_s, tr("Share it on Hugging Face"), outcome.uploadCommand);
 }
 
 void ExportResult::addText(const QString& name, const QString& text)
@@ -99,17 +103,73 @@ void ExportResult::addPath(const ExportOutcome& outcome)
     body()->addLayout(row);
 }
 
-void ExportResult::addCommand(const QString& command)
+void ExportResult::addDetails(const QString& name, const QString& summary, const QString& button,
+    const QString& title, const QString& details)
+{
+    auto* show = new QPushButton(button);
+    show->setObjectName(QString(name + u"Button"_s));
+    show->setAutoDefault(false);
+    connect(show, &QPushButton::clicked, this,
+        [this, title, details] { (new TextDialog(title, details, this))->open(); });
+    auto* row = new QHBoxLayout;
+    row->addWidget(selectableLabel(name, summary), 1);
+    row->addWidget(show);
+    body()->addLayout(row);
+}
+
+void ExportResult::addFiles(const std::vector<ExportFile>& files)
+{
+    if (files.empty()) {
+        return;
+    }
+    QStringList lines;
+    for (const ExportFile& file : files) {
+        lines << tr("%1\n    %2, SHA-256 %3")
+                     .arg(toQString(file.name), formatBytes(file.bytes), toQString(file.sha256));
+    }
+    addDetails(u"exportFiles"_s,
+        tr("%n files, each with a checksum", nullptr, static_cast<int>(files.size())), tr("Files…"),
+        tr("Files of the export"), lines.join(u'\n'));
+}
+
+void ExportResult::addAnswers(const std::vector<AnswerPair>& answers)
+{
+    if (answers.empty()) {
+        return;
+    }
+    QStringList texts;
+    int same = 0;
+    for (const AnswerPair& pair : answers) {
+        const bool equal = pair.first_difference < 0;
+        same += equal ? 1 : 0;
+        texts << tr("Prompt: %1\n\nOriginal: %2\n\nQuantized: %3\n\n%4")
+                     .arg(toQString(pair.prompt), toQString(pair.original),
+                         toQString(pair.quantized),
+                         equal
+                             ? tr("Both answers are the same.")
+                             : tr("First difference at token %1.").arg(pair.first_difference + 1));
+    }
+    const QString summary =
+        tr("%1 of %2 answers are the same as the original's").arg(same).arg(answers.size());
+    addDetails(u"exportAnswers"_s, summary, tr("Answers…"), tr("Original and quantized model"),
+        texts.join(u"\n\n————\n\n"_s));
+}
+
+void ExportResult::addCommand(const QString& name, const QString& title, const QString& command)
 {
     if (command.isEmpty()) {
         return;
     }
-    QLabel* label = selectableLabel(u"exportCommand"_s, command);
+    QLabel* label = selectableLabel(name, command);
     label->setFont(QFontDatabase::systemFont(QFontDatabase::FixedFont));
-    label->setAccessibleName(tr("Command that serves the model: %1").arg(command));
+    label->setAccessibleName(tr("%1: %2").arg(title, command));
+    QPushButton* copy = copyButton(QString(name + u"CopyButton"_s), tr("Copy command"), command);
+    QLabel* what = mutedLabel(title);
+    what->setWordWrap(false);
     auto* row = new QHBoxLayout;
+    row->addWidget(what);
     row->addWidget(label, 1);
-    row->addWidget(copyButton(u"exportCopyCommandButton"_s, tr("Copy command"), command));
+    row->addWidget(copy);
     body()->addLayout(row);
 }
 

@@ -6,8 +6,10 @@
 #include "widgets/controls/path_edit.h"
 #include "widgets/controls/scroll_area.h"
 #include "widgets/controls/state_chip.h"
+#include "widgets/controls/text_dialog.h"
 #include "widgets/text/format_text.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QLabel>
 #include <QProgressBar>
@@ -31,15 +33,22 @@ qint64 bytesOf(const std::vector<ExportOffer>& offers)
         [](qint64 sum, const ExportOffer& offer) { return sum + offer.bytes; });
 }
 
-/// Share of one order that is written, 0 to 1.
-double shareOf(const ExportProgress& progress)
+/// Share of one order that is done, 0 to 1. Where answers are compared that is half of the work.
+double shareOf(const ExportOrder& order, const ExportProgress& progress)
 {
-    if (progress.readingBack) {
-        return 1;
-    }
-    return progress.total > 0
+    const double written = order.comparesAnswers ? 0.5 : 1;
+    const double done = progress.total > 0
         ? static_cast<double>(progress.done) / static_cast<double>(progress.total)
         : 0;
+    switch (progress.step) {
+    case ExportStep::Writing:
+        return written * done;
+    case ExportStep::ReadingBack:
+        return written;
+    case ExportStep::ComparingAnswers:
+        return written + (1 - written) * done;
+    }
+    return 0;
 }
 
 } // namespace
@@ -54,6 +63,7 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     , m_folder(new PathEdit(PathEdit::Kind::Folder, u"exportFolder"_s))
     , m_space(mutedLabel({}))
     , m_noSpace(new StateChip)
+    , m_compare(new QCheckBox(tr("Compare answers with the original model")))
     , m_bar(new QProgressBar)
     , m_activity(mutedLabel({}))
     , m_results(new QVBoxLayout)
@@ -68,6 +78,7 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     parts->setSpacing(12);
     parts->addWidget(buildFormats());
     parts->addWidget(buildFolder());
+    parts->addWidget(buildChecks());
     parts->addLayout(m_results);
     parts->addStretch();
     m_results->setSpacing(12);
@@ -101,6 +112,12 @@ Card* ExportDialog::buildFormats()
     connect(m_runtime, &QComboBox::currentIndexChanged, m_offers,
         [this] { m_offers->setRuntime(m_runtime->currentData().toString()); });
     connect(m_offers, &ExportOfferTable::chosenChanged, this, &ExportDialog::refresh);
+    connect(m_offers, &ExportOfferTable::cardRequested, this,
+        [this](const std::string& format) { m_worker->findCard(m_source.run, format); });
+    connect(m_offers, &ExportOfferTable::ownRunRequested, this, [this](const ExportOffer& offer) {
+        Q_EMIT ownRunRequested(offer);
+        reject();
+    });
     m_message->setObjectName(u"exportOffersMessage"_s);
     m_message->setTextFormat(Qt::PlainText);
     card->header()->insertWidget(0, question);
@@ -125,6 +142,20 @@ Card* ExportDialog::buildFolder()
     space->addWidget(m_space, 1);
     card->body()->addWidget(m_folder);
     card->body()->addLayout(space);
+    return card;
+}
+
+Card* ExportDialog::buildChecks()
+{
+    auto* card = new Card(tr("After writing"));
+    m_compare->setObjectName(u"exportCompareBox"_s);
+    m_compare->setToolTip(tr("Both models answer %1 short prompts, one model after the other. Each "
+                             "needs four bytes of memory per weight, and minutes without a "
+                             "graphics card.")
+                              .arg(comparison_prompts().size()));
+    card->body()->addWidget(
+        mutedLabel(tr("All files are read back, compared with the run, and get a checksum.")));
+    card->body()->addWidget(m_compare);
     return card;
 }
 
@@ -168,6 +199,14 @@ void ExportDialog::connectWorker()
     connect(m_worker, &ExportWorker::freeSpaceFound, this, &ExportDialog::setFreeSpace);
     connect(m_worker, &ExportWorker::progressed, this, &ExportDialog::showProgress);
     connect(m_worker, &ExportWorker::finished, this, &ExportDialog::addOutcome);
+    connect(m_worker, &ExportWorker::cardFound, this,
+        [this](const std::string& format, const QString& text) {
+            showText(tr("Model card of %1").arg(m_offers->title(format)), text);
+        });
+    connect(m_worker, &ExportWorker::cardFailed, this,
+        [this](const std::string& format, const QString& message) {
+            showText(tr("No model card of %1").arg(m_offers->title(format)), message);
+        });
     connect(m_worker, &ExportWorker::allFinished, this, [this] {
         setPhase(Phase::Choosing);
         askFreeSpace();
@@ -203,6 +242,11 @@ void ExportDialog::showOffersError(const QString& message)
     m_message->setText(tr("This run cannot be exported. %1").arg(message));
 }
 
+void ExportDialog::showText(const QString& title, const QString& text)
+{
+    (new TextDialog(title, text, this))->open();
+}
+
 void ExportDialog::askFreeSpace()
 {
     m_freeBytes.reset();
@@ -225,6 +269,7 @@ void ExportDialog::startExport()
     m_orders.clear();
     for (const ExportOffer& offer : m_offers->chosen()) {
         m_orders.push_back(exportOrder(m_source, offer.format, folder()));
+        m_orders.back().comparesAnswers = m_compare->isChecked();
     }
     setPhase(Phase::Exporting);
     showProgress({});
@@ -251,8 +296,9 @@ void ExportDialog::setPhase(Phase phase)
 void ExportDialog::showProgress(const ExportProgress& progress)
 {
     if (m_phase == Phase::Exporting) {
+        const ExportOrder& order = m_orders[static_cast<std::size_t>(progress.index)];
         const double share =
-            (progress.index + shareOf(progress)) / static_cast<double>(m_orders.size());
+            (progress.index + shareOf(order, progress)) / static_cast<double>(m_orders.size());
         m_bar->setValue(static_cast<int>(share * kBarSteps));
         m_activity->setText(progressText(progress));
     }
@@ -264,8 +310,12 @@ QString ExportDialog::progressText(const ExportProgress& progress) const
     const QString title = m_offers->title(order.format);
     const QString number = QString::number(progress.index + 1);
     const QString count = QString::number(m_orders.size());
-    if (progress.readingBack) {
+    if (progress.step == ExportStep::ReadingBack) {
         return tr("%1 (%2 of %3): reading the files back").arg(title, number, count);
+    }
+    if (progress.step == ExportStep::ComparingAnswers) {
+        return tr("%1 (%2 of %3): comparing answers; cancelling keeps the files")
+            .arg(title, number, count);
     }
     if (progress.total <= 0) {
         return tr("%1 (%2 of %3): opening the run").arg(title, number, count);
@@ -301,6 +351,7 @@ void ExportDialog::refresh()
     m_runtime->setEnabled(choosing);
     m_offers->setEnabled(choosing);
     m_folder->setEnabled(choosing);
+    m_compare->setEnabled(choosing);
     m_bar->parentWidget()->setVisible(!choosing);
     m_noSpace->setVisible(tooLarge);
     const QString free = m_freeBytes ? formatBytes(*m_freeBytes) : unknownValue();

@@ -9,6 +9,7 @@
 
 #include <optional>
 
+class QCheckBox;
 class QComboBox;
 class QLabel;
 class QProgressBar;
@@ -44,6 +45,8 @@ public:
 
 Q_SIGNALS:
     void openRequested(const QString& folder);
+    /// A job of its own for a format that cannot hold this run; the dialog closes.
+    void ownRunRequested(const bitsmith::ExportOffer& offer);
 
 private:
     enum class Phase
@@ -55,6 +58,7 @@ private:
 
     Card* buildFormats();
     Card* buildFolder();
+    Card* buildChecks();
     QWidget* buildProgress();
     QWidget* buildButtons();
     void connectWorker();
@@ -62,6 +66,7 @@ private:
     void startExport();
     void setPhase(Phase phase);
     void showOffersError(const QString& message);
+    void showText(const QString& title, const QString& text);
     void showProgress(const ExportProgress& progress);
     QString progressText(const ExportProgress& progress) const;
     void refresh();
@@ -77,6 +82,7 @@ private:
     PathEdit* m_folder;
     QLabel* m_space;
     StateChip* m_noSpace;
+    QCheckBox* m_compare;
     QProgressBar* m_bar;
     QLabel* m_activity;
     QVBoxLayout* m_results;

@@ -3,6 +3,7 @@
 // The work itself is done behind ExportWorker, which app/gui implements.
 #pragma once
 
+#include <bitsmith/answers.h>
 #include <bitsmith/event.h>
 #include <bitsmith/export_offer.h>
 
@@ -25,6 +26,7 @@ struct ExportOrder
 {
     std::string format;
     std::filesystem::path output; ///< folder that does not exist yet, or is empty
+    bool comparesAnswers = false; ///< original and export answer the same prompts afterwards
 
     bool operator==(const ExportOrder&) const = default;
 };
@@ -33,13 +35,20 @@ struct ExportOrder
 ExportOrder exportOrder(
     const ExportSource& source, const std::string& format, const QString& folder);
 
+enum class ExportStep
+{
+    Writing,
+    ReadingBack,
+    ComparingAnswers
+};
+
 struct ExportProgress
 {
     int index = 0; ///< into the orders
-    bool readingBack = false; ///< written; the check runs
+    ExportStep step = ExportStep::Writing;
     int64_t done = 0;
     int64_t total = 0; ///< 0: not known
-    QString unit = {}; ///< "tensors", or "bytes"
+    QString unit = {}; ///< "tensors", "tokens", or "bytes"
 };
 
 /// How the export in one format ended.
@@ -49,9 +58,12 @@ struct ExportOutcome
     JobState state = JobState::Done; ///< Done, Failed or Cancelled
     QString path; ///< folder or file that was written
     int64_t bytes = 0;
+    std::vector<ExportFile> files;
     QStringList findings; ///< of reading it back; empty: verified
-    QStringList notes; ///< what the format holds differently from the plan
+    QStringList notes; ///< what the format holds differently from the plan, and what was left out
     QString serveCommand;
+    QString uploadCommand;
+    std::vector<AnswerPair> answers; ///< empty: not compared
     ErrorCode errorCode = ErrorCode::Internal; ///< valid when state is Failed
     QString message; ///< whole text when failed
 };
@@ -69,15 +81,20 @@ public:
     virtual void findOffers(const QString& run) = 0;
     /// Answers with freeSpaceFound; `folder` need not exist yet.
     virtual void findFreeSpace(const QString& folder) = 0;
+    /// Answers with cardFound or cardFailed.
+    virtual void findCard(const QString& run, const std::string& format) = 0;
     /// Writes one after the other. Each order gets one finished(), also after a failure or cancel();
     /// then comes allFinished(). Only while no export runs.
     virtual void startExports(const QString& run, const std::vector<ExportOrder>& orders) = 0;
+    /// What is half-written goes; a comparison that is stopped leaves its export as it is.
     virtual void cancel() = 0;
 
 Q_SIGNALS:
     void offersFound(const std::vector<bitsmith::ExportOffer>& offers);
     void offersFailed(const QString& message);
     void freeSpaceFound(const QString& folder, qint64 bytes);
+    void cardFound(const std::string& format, const QString& markdown);
+    void cardFailed(const std::string& format, const QString& message);
     void progressed(const bitsmith::ui::ExportProgress& progress);
     void finished(const bitsmith::ui::ExportOutcome& outcome);
     void allFinished();

@@ -197,7 +197,6 @@ void RunPicture::apply(const JobStarted& e, RunChanges& c)
     phase = RunPhase::Running;
     stages = {};
     metrics.clear();
-    exports.clear();
     activeBlock = -1;
     if (e.blocks > 0 && e.blocks < kBlockLimit) {
         blocks.resize(static_cast<std::size_t>(e.blocks));
@@ -352,6 +351,8 @@ void RunPicture::apply(const BlockFinished& e, RunChanges& c)
 
 void RunPicture::apply(const ExportFinished& e, RunChanges& c)
 {
+    // A resumed run names its exports again, and one may have been written anew in the same place.
+    std::erase_if(exports, [&e](const ExportFinished& earlier) { return earlier.path == e.path; });
     exports.push_back(e);
     c.metrics = true;
 }

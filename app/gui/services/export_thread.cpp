@@ -16,11 +16,23 @@ namespace fs = std::filesystem;
 /// The window is told at most this often, and of the last tensor.
 constexpr qint64 kProgressMs = 50;
 
+/// What a call of the core gave, or why it gave nothing.
+template <class Value>
 struct Answer
 {
-    std::vector<ExportOffer> offers;
-    QString message; ///< why there are none
+    Value value;
+    QString message;
 };
+
+template <class Value, class Call>
+Answer<Value> answerOf(const Call& call)
+{
+    try {
+        return {call(), {}};
+    } catch (const std::exception& error) {
+        return {{}, ui::toQString(error.what())};
+    }
+}
 
 /// Free bytes where `folder` is or would be made; -1 when the system does not say.
 qint64 freeBytes(const fs::path& folder)
@@ -80,18 +92,28 @@ ExportThread::~ExportThread()
 
 void ExportThread::findOffers(const QString& run)
 {
+    using Offers = std::vector<ExportOffer>;
     callInPool(
         this,
-        [offers = m_calls.offers, run = run.toStdString()]() -> Answer {
-            try {
-                return {offers(run), {}};
-            } catch (const std::exception& error) {
-                return {{}, ui::toQString(error.what())};
-            }
+        [offers = m_calls.offers, run = run.toStdString()] {
+            return answerOf<Offers>([&] { return offers(run); });
         },
-        [this](const Answer& answer) {
-            answer.message.isEmpty() ? Q_EMIT offersFound(answer.offers)
+        [this](const Answer<Offers>& answer) {
+            answer.message.isEmpty() ? Q_EMIT offersFound(answer.value)
                                      : Q_EMIT offersFailed(answer.message);
+        });
+}
+
+void ExportThread::findCard(const QString& run, const std::string& format)
+{
+    callInPool(
+        this,
+        [card = m_calls.card, run = run.toStdString(), format] {
+            return answerOf<std::string>([&] { return card(run, format); });
+        },
+        [this, format](const Answer<std::string>& answer) {
+            answer.message.isEmpty() ? Q_EMIT cardFound(format, ui::toQString(answer.value))
+                                     : Q_EMIT cardFailed(format, answer.message);
         });
 }
 
@@ -136,23 +158,24 @@ void ExportThread::writeAll(
 }
 
 ui::ExportOutcome ExportThread::write(
-    const fs::path& run, const ui::ExportOrder& order, int index, RunControl control)
+    const fs::path& run, const ui::ExportOrder& order, int index, const RunControl& control)
 {
     ui::ExportOutcome outcome;
     outcome.order = order;
     reportProgress({index});
-    ExportObserver observer([this, index](const StageProgress& progress) {
-        reportProgress({index, false, progress.done, progress.total, ui::toQString(progress.unit)});
-    });
+    ExportObserver observer(reporter(index, ui::ExportStep::Writing));
     try {
-        control.checkpoint();
+        RunControl(control).checkpoint();
         const ExportReport report =
-            m_calls.write(run, order.format, order.output, observer, std::move(control));
+            m_calls.write(run, order.format, order.output, observer, control);
         outcome.path = ui::toQString(report.path);
         outcome.bytes = report.bytes;
         outcome.notes = observer.notes;
-        reportProgress({index, true});
+        reportProgress({index, ui::ExportStep::ReadingBack});
         check(run, outcome);
+        if (order.comparesAnswers) {
+            compare(run, outcome, index, control);
+        }
     } catch (const Cancelled&) {
         outcome.state = JobState::Cancelled;
     } catch (const Error& error) {
@@ -173,11 +196,35 @@ void ExportThread::check(const fs::path& run, ui::ExportOutcome& outcome) const
         for (const std::string& finding : m_calls.verify(outcome.order.output, run)) {
             outcome.findings << ui::toQString(finding);
         }
+        outcome.files = m_calls.files(outcome.order.output);
+        outcome.uploadCommand = ui::toQString(upload_command(outcome.order.output));
         outcome.serveCommand =
             ui::toQString(m_calls.serveCommand(outcome.order.format, outcome.order.output));
     } catch (const std::exception& error) {
         outcome.findings << ui::toQString(error.what());
     }
+}
+
+void ExportThread::compare(
+    const fs::path& run, ui::ExportOutcome& outcome, int index, const RunControl& control)
+{
+    reportProgress({index, ui::ExportStep::ComparingAnswers});
+    ExportObserver observer(reporter(index, ui::ExportStep::ComparingAnswers));
+    try {
+        outcome.answers = m_calls.compare(run, outcome.order.output, observer, control);
+    } catch (const Cancelled&) {
+        outcome.notes << tr("The answers were not compared: cancelled.");
+    } catch (const std::exception& error) {
+        outcome.notes
+            << tr("The answers could not be compared: %1").arg(ui::toQString(error.what()));
+    }
+}
+
+std::function<void(const StageProgress&)> ExportThread::reporter(int index, ui::ExportStep step)
+{
+    return [this, index, step](const StageProgress& progress) {
+        reportProgress({index, step, progress.done, progress.total, ui::toQString(progress.unit)});
+    };
 }
 
 void ExportThread::reportProgress(const ui::ExportProgress& progress)

@@ -4,6 +4,7 @@
 
 #include "widgets/state/export_worker.h"
 
+#include <bitsmith/export_offer.h>
 #include <bitsmith/job.h>
 
 #include <functional>
@@ -22,8 +23,14 @@ struct ExportCalls
     std::function<std::vector<std::string>(
         const std::filesystem::path&, const std::filesystem::path&)>
         verify = verify_export;
+    std::function<std::vector<ExportFile>(const std::filesystem::path&)> files = exported_files;
     std::function<std::string(const std::string&, const std::filesystem::path&)> serveCommand =
         serve_command;
+    std::function<std::string(const std::filesystem::path&, const std::string&)> card =
+        preview_card;
+    std::function<std::vector<AnswerPair>(
+        const std::filesystem::path&, const std::filesystem::path&, Observer&, RunControl)>
+        compare = compare_answers;
 };
 
 class ExportThread : public ui::ExportWorker
@@ -37,6 +44,7 @@ public:
 
     void findOffers(const QString& run) override;
     void findFreeSpace(const QString& folder) override;
+    void findCard(const QString& run, const std::string& format) override;
     void startExports(const QString& run, const std::vector<ui::ExportOrder>& orders) override;
     void cancel() override;
 
@@ -45,8 +53,13 @@ private:
     void writeAll(const std::filesystem::path& run, const std::vector<ui::ExportOrder>& orders,
         const RunControl& control);
     ui::ExportOutcome write(const std::filesystem::path& run, const ui::ExportOrder& order,
-        int index, RunControl control);
+        int index, const RunControl& control);
     void check(const std::filesystem::path& run, ui::ExportOutcome& outcome) const;
+    /// What goes wrong here is a note: the files are written and checked.
+    void compare(const std::filesystem::path& run, ui::ExportOutcome& outcome, int index,
+        const RunControl& control);
+    /// Passes the progress of one step on.
+    std::function<void(const StageProgress&)> reporter(int index, ui::ExportStep step);
     /// Any thread: reports on the window's thread, in the order of the calls.
     void reportProgress(const ui::ExportProgress& progress);
     void onThreadFinished();

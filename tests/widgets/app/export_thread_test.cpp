@@ -2,6 +2,8 @@
 #include "app/gui/services/export_thread.h"
 #include "support/test_main.h"
 
+#include <bitsmith/run_reader.h>
+
 #include <QTemporaryDir>
 #include <QThread>
 #include <QtTest>
@@ -61,8 +63,16 @@ ExportCalls scriptedCalls()
     calls.verify = [](const std::filesystem::path&, const std::filesystem::path&) {
         return std::vector<std::string>();
     };
+    calls.files = [](const std::filesystem::path&) {
+        return std::vector<ExportFile>{{"a.safetensors", 1000, "abcd"}};
+    };
     calls.serveCommand = [](const std::string& format, const std::filesystem::path&) {
         return "serve " + format;
+    };
+    calls.compare = [](const std::filesystem::path&, const std::filesystem::path&,
+                        Observer& observer, const RunControl&) {
+        observer.on_event({0, 0, StageProgress{Stage::Evaluate, 3, 3, "tokens"}});
+        return std::vector<AnswerPair>{{"Why?", "So.", "So.", -1}};
     };
     return calls;
 }
@@ -77,6 +87,10 @@ private Q_SLOTS:
     void goesOnAfterAFailedExport();
     void reportsProgressAndNotesOfTheCore();
     void keepsAnExportWhoseCheckFails();
+    void comparesAnswersOnlyWhenAsked();
+    void keepsAnExportWhoseAnswersCannotBeCompared();
+    void keepsAnExportWhoseComparisonIsCancelled();
+    void findsAModelCardOrSaysWhyNot();
     void cancelEndsTheExportAndTheOnesAfterIt();
     void cancelsWhenItIsDestroyed();
     void findsTheSpaceOfAFolderThatIsNotMadeYet();
@@ -98,6 +112,8 @@ void ExportThreadTest::goesOnAfterAFailedExport()
     QCOMPARE(seen.outcomes[1].path, QStringLiteral("/b"));
     QCOMPARE(seen.outcomes[1].bytes, int64_t(1000));
     QCOMPARE(seen.outcomes[1].serveCommand, QStringLiteral("serve good"));
+    QCOMPARE(seen.outcomes[1].uploadCommand, QStringLiteral("hf upload ACCOUNT/b /b"));
+    QCOMPARE(seen.outcomes[1].files.size(), std::size_t(1));
     seen.ended = false;
     worker.startExports({}, {{"good", "/c"}});
     QTRY_VERIFY(seen.ended);
@@ -114,7 +130,7 @@ void ExportThreadTest::reportsProgressAndNotesOfTheCore()
     QCOMPARE(seen.progress.size(), std::size_t(3)); // begins, all tensors, reading back
     QCOMPARE(seen.progress[1].done, int64_t(7));
     QCOMPARE(seen.progress[1].unit, QStringLiteral("tensors"));
-    QVERIFY(seen.progress[2].readingBack);
+    QCOMPARE(seen.progress[2].step, ui::ExportStep::ReadingBack);
     QCOMPARE(seen.outcomes[0].notes, QStringList{QStringLiteral("lm_head stays BF16")});
 }
 
@@ -135,6 +151,79 @@ void ExportThreadTest::keepsAnExportWhoseCheckFails()
     QCOMPARE(seen.outcomes[0].findings.size(), 2);
     QCOMPARE(seen.outcomes[0].findings[0], QStringLiteral("tensor a differs"));
     QVERIFY(seen.outcomes[0].findings[1].contains(QStringLiteral("no GGUF file")));
+}
+
+void ExportThreadTest::comparesAnswersOnlyWhenAsked()
+{
+    ExportThread worker(scriptedCalls());
+    Collector seen(worker);
+    worker.startExports({}, {{"one", "/a"}, {"two", "/b", true}});
+    QTRY_VERIFY(seen.ended);
+    QVERIFY(seen.outcomes[0].answers.empty());
+    QCOMPARE(seen.outcomes[1].answers.size(), std::size_t(1));
+    QCOMPARE(seen.progress.back().step, ui::ExportStep::ComparingAnswers);
+    QCOMPARE(seen.progress.back().index, 1);
+    QCOMPARE(seen.progress.back().done, int64_t(3));
+}
+
+void ExportThreadTest::keepsAnExportWhoseAnswersCannotBeCompared()
+{
+    ExportCalls calls = scriptedCalls();
+    calls.compare = [](const std::filesystem::path&, const std::filesystem::path&, Observer&,
+                        const RunControl&) -> std::vector<AnswerPair> {
+        fail(ErrorCode::OutOfMemory, "the system has no memory left");
+    };
+    ExportThread worker(calls);
+    Collector seen(worker);
+    worker.startExports({}, {{"one", "/a", true}});
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes[0].state, JobState::Done);
+    QCOMPARE(seen.outcomes[0].findings, QStringList());
+    QVERIFY(seen.outcomes[0].notes.back().contains(QStringLiteral("no memory left")));
+}
+
+void ExportThreadTest::keepsAnExportWhoseComparisonIsCancelled()
+{
+    std::atomic<bool> begun = false;
+    ExportCalls calls = scriptedCalls();
+    calls.compare = [&begun](const std::filesystem::path&, const std::filesystem::path&, Observer&,
+                        RunControl control) -> std::vector<AnswerPair> {
+        begun = true;
+        while (true) {
+            control.checkpoint();
+            QThread::yieldCurrentThread();
+        }
+    };
+    ExportThread worker(calls);
+    Collector seen(worker);
+    worker.startExports({}, {{"one", "/a", true}, {"two", "/b", true}});
+    QTRY_VERIFY(begun);
+    worker.cancel();
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes[0].state, JobState::Done);
+    QVERIFY(seen.outcomes[0].notes.back().contains(QStringLiteral("cancelled")));
+    QCOMPARE(seen.outcomes[1].state, JobState::Cancelled);
+}
+
+void ExportThreadTest::findsAModelCardOrSaysWhyNot()
+{
+    ExportCalls calls = scriptedCalls();
+    calls.card = [](const std::filesystem::path& run, const std::string& format) {
+        if (format == "bad") {
+            fail(ErrorCode::UnsupportedFormat, "unknown output format");
+        }
+        return "# " + run.string() + " " + format;
+    };
+    ExportThread worker(calls);
+    QString found, failed;
+    connect(&worker, &ExportThread::cardFound, &worker,
+        [&found](const std::string&, const QString& text) { found = text; });
+    connect(&worker, &ExportThread::cardFailed, &worker,
+        [&failed](const std::string&, const QString& text) { failed = text; });
+    worker.findCard(QStringLiteral("/run"), "gguf");
+    worker.findCard(QStringLiteral("/run"), "bad");
+    QTRY_COMPARE(found, QStringLiteral("# /run gguf"));
+    QTRY_VERIFY(failed.contains(QStringLiteral("unknown output format")));
 }
 
 void ExportThreadTest::cancelEndsTheExportAndTheOnesAfterIt()
@@ -232,6 +321,9 @@ void ExportThreadTest::exportsARealRun()
     QVERIFY2(seen.outcomes[1].state == JobState::Done, qPrintable(seen.outcomes[1].message));
     QCOMPARE(seen.outcomes[1].findings, QStringList());
     QVERIFY(seen.outcomes[1].bytes > 0);
+    QVERIFY(!seen.outcomes[1].files.empty());
+    QCOMPARE(read_run_report(run.toStdString())->exports.back().path,
+        seen.outcomes[1].path.toStdString());
     QVERIFY(QDir(output).exists());
 }
 

@@ -4,6 +4,7 @@
 #include "app/gui/screenshots.h"
 #include "support/test_main.h"
 #include "tests/widgets/support/recorded_run.h"
+#include "widgets/pages/export_dialog.h"
 #include "widgets/pages/run_page.h"
 #include "widgets/state/job_draft.h"
 #include "widgets/state/run_state.h"
@@ -41,6 +42,8 @@ private Q_SLOTS:
     void keepsAJobWhenClosingIsDeclined();
     void stopsAJobWhenClosingIsConfirmed();
     void opensTheExportDialogOfAFinishedRun();
+    void listsWhatTheExportDialogHasWritten();
+    void fillsANewJobForAFormatThatDoesNotFit();
     void readsItsBundledRecording();
     void writesAPictureOfEveryPageInBothThemes();
 
@@ -165,6 +168,46 @@ void MainWindowTest::opensTheExportDialogOfAFinishedRun()
     QVERIFY(!dialog->findChild<QPushButton*>(u"exportStartButton"_s)->isEnabled());
     dialog->close();
     QTRY_VERIFY(dialog == nullptr);
+}
+
+void MainWindowTest::listsWhatTheExportDialogHasWritten()
+{
+    m_window->startJob({}, false);
+    QTRY_VERIFY(!m_window->controller()->isActive());
+    m_window->findChild<QPushButton*>(u"exportButton"_s)->click();
+    auto* worker = m_window->findChild<ui::ExportWorker*>();
+    const std::size_t before = m_window->runState()->picture().exports.size();
+    ui::ExportOutcome outcome;
+    outcome.order = {"fake", "/out"};
+    outcome.path = u"/out"_s;
+    outcome.state = JobState::Failed;
+    Q_EMIT worker->finished(outcome);
+    QCOMPARE(m_window->runState()->picture().exports.size(), before);
+    outcome.state = JobState::Done;
+    outcome.bytes = 7;
+    Q_EMIT worker->finished(outcome);
+    const std::vector<ExportFinished>& exports = m_window->runState()->picture().exports;
+    QCOMPARE(exports.size(), before + 1);
+    QVERIFY(exports.back() == (ExportFinished{"fake", "/out", 7, true}));
+    QCOMPARE(m_window->runState()->picture().phase, ui::RunPhase::Done);
+}
+
+void MainWindowTest::fillsANewJobForAFormatThatDoesNotFit()
+{
+    JobSpec spec;
+    spec.model.path = "/models/a";
+    spec.recipe.iters = 33;
+    m_window->startJob(spec, false);
+    QTRY_VERIFY(!m_window->controller()->isActive());
+    m_window->findChild<QPushButton*>(u"exportButton"_s)->click();
+    const QPointer<ui::ExportDialog> dialog = m_window->findChild<ui::ExportDialog*>();
+    ExportOffer offer;
+    offer.format = "gguf";
+    offer.own_scheme = "gguf:q4_0";
+    Q_EMIT dialog->ownRunRequested(offer);
+    QCOMPARE(page(), static_cast<int>(MainWindow::NewJob));
+    QVERIFY(m_window->draft()->spec() == own_run(spec, "gguf", "gguf:q4_0"));
+    QCOMPARE(m_window->draft()->spec().recipe.iters, int64_t(33));
 }
 
 void MainWindowTest::readsItsBundledRecording()

@@ -3,6 +3,7 @@
 #include "tests/widgets/support/recorded_run.h"
 #include "widgets/controls/export_result.h"
 #include "widgets/controls/state_chip.h"
+#include "widgets/controls/text_dialog.h"
 #include "widgets/pages/export_dialog.h"
 #include "widgets/pages/run_header.h"
 #include "widgets/state/run_state.h"
@@ -11,6 +12,7 @@
 #include <QClipboard>
 #include <QComboBox>
 #include <QLabel>
+#include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSignalSpy>
@@ -32,21 +34,27 @@ struct FakeWorker : ExportWorker
         exportedRun = run;
         orders = wanted;
     }
+    void findCard(const QString& run, const std::string& format) override
+    {
+        cardOf = QString(run + u' ' + QString::fromStdString(format));
+    }
     void cancel() override { ++cancels; }
 
     QString offersOf;
+    QString cardOf;
     QStringList spaceOf;
     QString exportedRun;
     std::vector<ExportOrder> orders;
     int cancels = 0;
 };
 
-const std::vector<ExportOffer>& threeOffers()
+const std::vector<ExportOffer>& sampleOffers()
 {
     static const std::vector<ExportOffer> offers = {
         {"auto_round", "AutoRound", true, {}, 118'000'000, 4.5, {"transformers", "vLLM"}},
         {"gguf", "GGUF", true, {}, 140'000'000, 5.2, {"llama.cpp"}},
-        {"nvfp4", "NVFP4", false, "the run holds integers", 0, 0, {"vLLM"}}};
+        {"nvfp4", "NVFP4", false, "the run holds integers", 0, 0, {"vLLM"}, "NVFP4"},
+        {"mlx", "MLX", false, "not for this family", 0, 0, {"mlx-lm"}}};
     return offers;
 }
 
@@ -72,10 +80,14 @@ private Q_SLOTS:
     void asksForTheOffersOfItsRun();
     void filtersByTheProgramThatRunsTheModel();
     void greysWhatDoesNotFitAndSaysWhy();
+    void showsTheModelCardOfAFormat();
+    void offersAnotherRunOnlyWhereItHelps();
     void asksTheWorkerForExactlyTheTickedFormats();
     void leavesOutATickedFormatThatIsFilteredOut();
     void refusesAFolderWithTooLittleSpace();
     void showsHowFarItIs();
+    void comparesAnswersWhenAsked();
+    void showsFilesAndAnswers();
     void showsWhatWasWritten();
     void marksFilesThatFailedTheirCheck();
     void saysWhyAnExportFailedAndShowsTheOthers();
@@ -104,7 +116,7 @@ void ExportDialogTest::init()
         ExportSource{u"/runs/a"_s, u"/models/Tiny.gguf"_s, u"gguf:q4_0"_s}, m_worker.get());
     m_dialog->show();
     m_dialog->load();
-    Q_EMIT m_worker->offersFound(threeOffers());
+    Q_EMIT m_worker->offersFound(sampleOffers());
     Q_EMIT m_worker->freeSpaceFound(m_dialog->folder(), 200'000'000);
 }
 
@@ -137,7 +149,7 @@ void ExportDialogTest::filtersByTheProgramThatRunsTheModel()
     for (int i = 1; i < runtime->count(); ++i) {
         names << runtime->itemText(i);
     }
-    QCOMPARE(names, QStringList({u"llama.cpp"_s, u"transformers"_s, u"vLLM"_s}));
+    QCOMPARE(names, QStringList({u"llama.cpp"_s, u"mlx-lm"_s, u"transformers"_s, u"vLLM"_s}));
     QVERIFY(box(u"auto_round"_s)->isVisible() && box(u"gguf"_s)->isVisible());
     runtime->setCurrentText(u"llama.cpp"_s);
     QVERIFY(!box(u"auto_round"_s)->isVisible() && box(u"gguf"_s)->isVisible());
@@ -156,6 +168,35 @@ void ExportDialogTest::greysWhatDoesNotFitAndSaysWhy()
     QVERIFY(text(u"offerReason_nvfp4"_s).contains(u"the run holds integers"_s));
     QVERIFY(box(u"gguf"_s)->isEnabled());
     QVERIFY(m_dialog->findChild<QLabel*>(u"offerReason_gguf"_s) == nullptr);
+}
+
+void ExportDialogTest::showsTheModelCardOfAFormat()
+{
+    QVERIFY(button(u"offerCard_nvfp4"_s) == nullptr);
+    button(u"offerCard_gguf"_s)->click();
+    QCOMPARE(m_worker->cardOf, u"/runs/a gguf"_s);
+    Q_EMIT m_worker->cardFound("gguf", u"# Tiny <b>"_s);
+    auto* shown = m_dialog->findChild<TextDialog*>();
+    QVERIFY(shown->windowTitle().contains(u"GGUF"_s));
+    QCOMPARE(shown->findChild<QPlainTextEdit*>()->toPlainText(), u"# Tiny <b>"_s);
+    shown->findChild<QPushButton*>(u"textDialogCopyButton"_s)->click();
+    QCOMPARE(QGuiApplication::clipboard()->text(), u"# Tiny <b>"_s);
+    shown->close();
+}
+
+void ExportDialogTest::offersAnotherRunOnlyWhereItHelps()
+{
+    QVERIFY(button(u"offerRun_gguf"_s) == nullptr);
+    QVERIFY(button(u"offerRun_mlx"_s) == nullptr);
+    std::vector<std::string> asked;
+    connect(
+        m_dialog.get(), &ExportDialog::ownRunRequested, this, [&asked](const ExportOffer& offer) {
+            asked = {offer.format, offer.own_scheme};
+        });
+    QVERIFY(button(u"offerRun_nvfp4"_s)->isEnabled());
+    button(u"offerRun_nvfp4"_s)->click();
+    QCOMPARE(asked, (std::vector<std::string>{"nvfp4", "NVFP4"}));
+    QVERIFY(!m_dialog->isVisible());
 }
 
 void ExportDialogTest::asksTheWorkerForExactlyTheTickedFormats()
@@ -203,16 +244,52 @@ void ExportDialogTest::showsHowFarItIs()
     QVERIFY(!bar->isVisible());
     exportFormats({u"auto_round"_s, u"gguf"_s});
     QVERIFY(bar->isVisible());
-    Q_EMIT m_worker->progressed({0, false, 136, 272, u"tensors"_s});
+    Q_EMIT m_worker->progressed({0, ExportStep::Writing, 136, 272, u"tensors"_s});
     QCOMPARE(bar->value(), 250);
     QVERIFY(text(u"exportActivityLabel"_s).contains(u"AutoRound (1 of 2): 136 of 272 tensors"_s));
-    Q_EMIT m_worker->progressed({1, false, 70'000'000, 140'000'000, u"bytes"_s});
+    Q_EMIT m_worker->progressed({1, ExportStep::Writing, 70'000'000, 140'000'000, u"bytes"_s});
     QCOMPARE(bar->value(), 750);
     QVERIFY(text(u"exportActivityLabel"_s).contains(u"GGUF (2 of 2): 70.0 MB of 140 MB"_s));
-    Q_EMIT m_worker->progressed({1, true, 0, 0, {}});
+    Q_EMIT m_worker->progressed({1, ExportStep::ReadingBack, 0, 0, {}});
     QCOMPARE(bar->value(), 1000);
     Q_EMIT m_worker->allFinished();
     QVERIFY(!bar->isVisible());
+}
+
+void ExportDialogTest::comparesAnswersWhenAsked()
+{
+    m_dialog->findChild<QCheckBox*>(u"exportCompareBox"_s)->setChecked(true);
+    exportFormats({u"gguf"_s});
+    QVERIFY(m_worker->orders.front().comparesAnswers);
+    auto* bar = m_dialog->findChild<QProgressBar*>(u"exportProgressBar"_s);
+    Q_EMIT m_worker->progressed({0, ExportStep::ReadingBack, 0, 0, {}});
+    QCOMPARE(bar->value(), 500);
+    Q_EMIT m_worker->progressed({0, ExportStep::ComparingAnswers, 1, 2, u"tokens"_s});
+    QCOMPARE(bar->value(), 750);
+    QVERIFY(text(u"exportActivityLabel"_s).contains(u"comparing answers"_s));
+}
+
+void ExportDialogTest::showsFilesAndAnswers()
+{
+    exportFormats({u"gguf"_s});
+    ExportOutcome outcome = written(m_worker->orders.front());
+    outcome.files = {{"tiny.gguf", 118'000'000, "abcd"}};
+    outcome.answers = {{"Why?", "So.", "So.", -1}, {"Who?", "I am", "I was", 1}};
+    Q_EMIT m_worker->finished(outcome);
+    Q_EMIT m_worker->allFinished();
+    QVERIFY(text(u"exportFiles"_s).startsWith(u"1 file"_s));
+    QCOMPARE(text(u"exportAnswers"_s), u"1 of 2 answers are the same as the original's"_s);
+    const auto details = [this](const QString& name) {
+        button(name)->click();
+        auto* shown = m_dialog->findChild<TextDialog*>();
+        const QString all = shown->findChild<QPlainTextEdit*>()->toPlainText();
+        delete shown;
+        return all;
+    };
+    QVERIFY(details(u"exportFilesButton"_s).contains(u"118 MB, SHA-256 abcd"_s));
+    const QString answers = details(u"exportAnswersButton"_s);
+    QVERIFY(answers.contains(u"Original: I am"_s) && answers.contains(u"Quantized: I was"_s));
+    QVERIFY(answers.contains(u"First difference at token 2."_s));
 }
 
 void ExportDialogTest::showsWhatWasWritten()
@@ -230,7 +307,7 @@ void ExportDialogTest::showsWhatWasWritten()
     QVERIFY(text(u"exportNote"_s).contains(u"lm_head stays BF16"_s));
     button(u"exportCopyPathButton"_s)->click();
     QCOMPARE(QGuiApplication::clipboard()->text(), outcome.path);
-    button(u"exportCopyCommandButton"_s)->click();
+    button(u"exportCommandCopyButton"_s)->click();
     QCOMPARE(QGuiApplication::clipboard()->text(), u"vllm serve here"_s);
     QSignalSpy opened(m_dialog.get(), &ExportDialog::openRequested);
     button(u"exportOpenButton"_s)->click();

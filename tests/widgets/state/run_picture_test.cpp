@@ -37,6 +37,7 @@ class RunPictureTest : public QObject
 private Q_SLOTS:
     void foldsAWholeRunIntoItsResult();
     void keepsFinishedBlocksOverASecondStart();
+    void listsAnExportOnceOverASecondStart();
     void beginsABlockAgainAfterAPause();
     void findsTheLowestStepPastInvalidLosses();
     void addsLayersThatNoPlanNamed();
@@ -89,6 +90,18 @@ void RunPictureTest::keepsFinishedBlocksOverASecondStart()
     QCOMPARE(run.blocksDone(), 4);
     QVERIFY(run.blocks[0].result->resumed);
     QVERIFY(run.elapsedSeconds() < 3600);
+}
+
+void RunPictureTest::listsAnExportOnceOverASecondStart()
+{
+    std::vector<Event> events = testing::scriptedRun();
+    events.push_back({0, 0, ExportFinished{"fake", "/elsewhere", 9, true}});
+    QCOMPARE(pictureOf(events).phase, RunPhase::Done);
+    const std::vector<Event> again = testing::scriptedRun();
+    events.insert(events.end(), again.begin(), again.end());
+    const RunPicture run = pictureOf(events);
+    QCOMPARE(run.exports.size(), std::size_t(3));
+    QCOMPARE(run.exports.front().path, std::string("/elsewhere"));
 }
 
 void RunPictureTest::beginsABlockAgainAfterAPause()
