@@ -36,6 +36,7 @@ constexpr std::array kTitles = {
     BITSMITH_FIELD("minmax_lr", "Range learning rate"),
     BITSMITH_FIELD("enable_minmax_tuning", "Tune ranges"),
     BITSMITH_FIELD("enable_quanted_input", "Quantized input"),
+    BITSMITH_FIELD("smoothing", "Smoothing"),
     BITSMITH_FIELD("start", "Start from"),
     BITSMITH_FIELD("objective", "Loss"),
     BITSMITH_FIELD("static_kv_dtype", "Key/value cache"),
@@ -61,6 +62,8 @@ constexpr std::array kTitles = {
 };
 
 constexpr std::array kChoices = {
+    BITSMITH_FIELD("smoothing.off", "Off"),
+    BITSMITH_FIELD("smoothing.awq", "Channels scaled (AWQ)"),
     BITSMITH_FIELD("start.minmax", "Range of each group"),
     BITSMITH_FIELD("start.search", "Searched range"),
     BITSMITH_FIELD("start.compensated", "Compensated rounding"),

@@ -37,6 +37,19 @@ struct EnumNames<Start>
     static constexpr std::array<std::string_view, 3> names = {"minmax", "search", "compensated"};
 };
 
+/// Whether input channels of layers are scaled, and the inverse folded into what comes before, so
+/// that channels that carry much lose less.
+enum class Smoothing
+{
+    Off, ///< the reference's behaviour
+    Awq, ///< by a power of the mean magnitude (AWQ)
+};
+template <>
+struct EnumNames<Smoothing>
+{
+    static constexpr std::array<std::string_view, 2> names = {"off", "awq"};
+};
+
 /// How much each position counts in the loss of a block.
 enum class Objective
 {
@@ -77,6 +90,7 @@ struct Recipe
     std::optional<double> minmax_lr; ///< automatic when empty: lr
     bool enable_minmax_tuning = true;
     bool enable_quanted_input = true;
+    Smoothing smoothing = Smoothing::Off;
     Start start = Start::Search;
     Objective objective = Objective::InverseNorm;
     /// Share of the largest errors of a sample that a block's loss leaves out; 0: none.
@@ -110,6 +124,8 @@ void visit_fields(Visitor& v, Self& r)
     v("enable_minmax_tuning", r.enable_minmax_tuning, any_value(), "tune the range of each group");
     v("enable_quanted_input", r.enable_quanted_input, any_value(),
         "feed each block the outputs of the quantized blocks before it");
+    v("smoothing", r.smoothing, any_value(),
+        "awq: scale input channels by what they carry, the inverse goes into norms and up layers");
     v("start", r.start, any_value(),
         "where tuning starts: range of each group, searched range, or compensated rounding");
     v("objective", r.objective, any_value(),

@@ -79,7 +79,50 @@ public:
         return out;
     }
 
+    std::vector<FoldableInput> foldable_inputs() override
+    {
+        std::vector<FoldableInput> inputs;
+        const auto add_norm = [&](Norm& norm, std::vector<Linear*> readers) {
+            std::erase_if(readers, [](const Linear* linear) { return !linear->defined(); });
+            if (wiring != Wiring::PostBranch) { // where norms come behind the layers
+                inputs.push_back({std::move(readers), named(norm)});
+            }
+        };
+        add_norm(norm1, {&attention.qkv, &attention.q, &attention.k, &attention.v});
+        std::vector<Linear*> readers;
+        std::vector<FoldableInput> products;
+        const auto add = [&](Mlp& part) {
+            readers.insert(readers.end(), {&part.gate_up, &part.gate, &part.up});
+            Linear& up = part.gate_up.defined() ? part.gate_up : part.up;
+            if (is_linear_in_up(part.act) && !up.bias.defined()) {
+                const int64_t first = part.gate_up.defined() ? up.weight.size(0) / 2 : 0;
+                products.push_back({{&part.down}, {}, &up, first});
+            }
+        };
+        if (mlp) {
+            add(*mlp);
+        }
+        if (moe) {
+            readers.push_back(&moe->router);
+            std::for_each(moe->experts.begin(), moe->experts.end(), add);
+        }
+        add_norm(norm2, std::move(readers));
+        inputs.insert(inputs.end(), products.begin(), products.end());
+        return inputs;
+    }
+
 private:
+    BlockNorm named(const Norm& norm)
+    {
+        for (const BlockNorm& item : norms()) {
+            if (item.norm == &norm) {
+                return item;
+            }
+        }
+        BITSMITH_ASSERT(false);
+        return {};
+    }
+
     AddedTo added_to(const Linear* linear) const
     {
         if (wiring != Wiring::Pre) {

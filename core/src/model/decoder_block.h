@@ -85,6 +85,16 @@ struct BlockNorm
     std::string name; ///< checkpoint name without ".weight"
 };
 
+/// An input whose channels can be scaled without a change of what the block computes: dividing what
+/// comes before by s, and multiplying the columns of all layers that read it by s.
+struct FoldableInput
+{
+    std::vector<Linear*> readers; ///< all layers that read it; not empty
+    BlockNorm norm; ///< whose output it is; without one it is a product with the rows of `layer`
+    Linear* layer = nullptr; ///< without bias
+    int64_t first_row = 0; ///< of as many rows as the input has channels
+};
+
 class DecoderBlock
 {
 public:
@@ -100,6 +110,9 @@ public:
     virtual std::vector<BlockLinear> linears() = 0;
     /// Every norm, in the order of their names in the layout; pointers are valid while the block lives.
     virtual std::vector<BlockNorm> norms() = 0;
+    /// Inputs in execution order; pointers are valid while the block lives. Each layer is among the
+    /// readers of one input at most, and comes before one at most.
+    virtual std::vector<FoldableInput> foldable_inputs() { return {}; }
     int64_t index = 0;
     std::shared_ptr<CacheTransform> cache_transform; ///< or null
 };

@@ -44,6 +44,11 @@ at::Tensor gated_activation(Activation act, const at::Tensor& gate, const at::Te
     return activate(act, gate) * up;
 }
 
+bool is_linear_in_up(Activation act)
+{
+    return act != Activation::GptOssClamped;
+}
+
 at::Tensor Mlp::forward(const at::Tensor& x) const
 {
     if (gate_up.defined()) {

@@ -10,6 +10,9 @@ namespace bitsmith::model {
 /// act(gate) ⊙ up, both [..., inner].
 at::Tensor gated_activation(Activation act, const at::Tensor& gate, const at::Tensor& up);
 
+/// Whether a factor on `up` is a factor on gated_activation.
+bool is_linear_in_up(Activation act);
+
 /// G1: down(act(gate(x)) ⊙ up(x)); G2: the same with the rows of gate and up in one weight.
 class Mlp
 {

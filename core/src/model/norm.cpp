@@ -40,8 +40,9 @@ struct RootMeanSquare : torch::autograd::Function<RootMeanSquare>
 
 } // namespace
 
-Norm::Norm(const NormSpec& spec, at::Tensor weight)
+Norm::Norm(const NormSpec& spec, at::Tensor weight, at::ScalarType stored)
     : spec_(spec)
+    , stored_(stored)
 {
     switch (spec.kind) {
     case NormKind::Rms:
@@ -68,6 +69,16 @@ at::Tensor Norm::forward(const at::Tensor& x) const
         return normed.to(x.scalar_type()) * weight_;
     }
     return (normed * weight_).to(x.scalar_type());
+}
+
+at::Tensor Norm::to_stored(const at::Tensor& weight) const
+{
+    return (weight.to(weight_.scalar_type()).to(at::kFloat) - offset()).to(stored_);
+}
+
+void Norm::put_stored(const at::Tensor& stored)
+{
+    weight_ = (stored.to(at::kFloat) + offset()).to(weight_.options());
 }
 
 } // namespace bitsmith::model

@@ -59,7 +59,8 @@ Linear WeightLoader::linear(const LinearSlot& slot) const
 
 Norm WeightLoader::norm(const NormSlot& slot) const
 {
-    return Norm(slot.spec, tensor(slot.name + ".weight", {slot.size}));
+    const at::Tensor weight = stored(slot.name + ".weight", {slot.size});
+    return Norm(slot.spec, own(weight), weight.scalar_type());
 }
 
 } // namespace bitsmith::model

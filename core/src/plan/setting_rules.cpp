@@ -121,6 +121,27 @@ void compensated_start(const Subject& s, Issues& found)
     }
 }
 
+void smoothing_without_calibration(const Subject& s, Issues& found)
+{
+    if (s.spec.recipe.smoothing != Smoothing::Off && !s.spec.recipe.uses_calibration()) {
+        found.push_back(finding("recipe.smoothing",
+            "Smoothing looks at calibration text, and the recipe uses none.", "off"));
+    }
+}
+
+/// The search sees the rounding of weights; what outliers of activations cost is not in it.
+void smoothing_of_rounded_inputs(const Subject& s, Issues& found)
+{
+    if (s.spec.recipe.smoothing != Smoothing::Off && s.scheme
+        && s.scheme->quantizes_activations()) {
+        found.push_back(finding("recipe.smoothing",
+            concat(scheme_name(*s.scheme),
+                " rounds activations too, and smoothing is chosen by the rounding of weights "
+                "alone."),
+            "off"));
+    }
+}
+
 /// Layers whose activations have scales from calibration.
 void scales_without_calibration(const Subject& s, Issues& found)
 {
@@ -335,6 +356,7 @@ constexpr Rule kRules[] = {
     {"V38", Severity::Error, scales_without_calibration},
     {"V40", Severity::Error, cache_numbers},
     {"V41", Severity::Error, imatrix_absent},
+    {"V44", Severity::Error, smoothing_without_calibration},
     {"V32", Severity::Error, unknown_metric},
     {"V33", Severity::Error, nothing_to_measure_on},
     {"V34", Severity::Error, unknown_device},
@@ -345,6 +367,7 @@ constexpr Rule kRules[] = {
     {"V21", Severity::Warning, output_not_empty},
     {"V24", Severity::Warning, measured_on_calibration},
     {"V41", Severity::Warning, imatrix_without_search},
+    {"V44", Severity::Warning, smoothing_of_rounded_inputs},
     {"V36", Severity::Info, already_quantized},
 };
 

@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -127,6 +128,9 @@ struct CacheMaxima
     bool defined() const { return keys.defined(); }
 };
 
+/// Tensor name -> weight of a norm as a checkpoint stores it.
+using NamedNorms = std::map<std::string, at::Tensor, std::less<>>;
+
 /// Finished layers of a run by name. Implemented by the run folder, and in memory by tests.
 class QuantizedStore
 {
@@ -135,6 +139,8 @@ public:
     virtual bool contains(std::string_view layer) const = 0;
     virtual QuantizedWeight load(std::string_view layer) const = 0;
     virtual CacheMaxima cache(int64_t /*block*/) const { return {}; }
+    /// Norms that changed with the layers of a block.
+    virtual NamedNorms norms(int64_t /*block*/) const { return {}; }
 };
 
 } // namespace bitsmith::quant

@@ -17,9 +17,23 @@ namespace {
 constexpr const char* kBlockKey = "block";
 constexpr const char* kSumKey = "crc32";
 
-std::string part_name(const std::string& layer, const quant::WeightPart& part)
+template <class Part>
+std::string part_name(std::string_view layer, const Part& part)
 {
     return concat(layer, '.', part.name);
+}
+
+/// Names of all tensors that a layer may have, in order.
+std::vector<std::string> part_names(std::string_view layer)
+{
+    std::vector<std::string> names;
+    for (const quant::WeightPart& part : quant::kWeightParts) {
+        names.push_back(part_name(layer, part));
+    }
+    for (const tune::FactorPart& part : tune::kFactorParts) {
+        names.push_back(part_name(layer, part));
+    }
+    return names;
 }
 
 struct LayerRecord
@@ -58,12 +72,21 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 NamedTensors tensors_of(const tune::BlockResult& result)
 {
     NamedTensors tensors;
+    const auto add = [&tensors](const std::string& name, const at::Tensor& tensor) {
+        if (tensor.defined()) {
+            tensors.emplace_back(name, tensor.cpu().contiguous());
+        }
+    };
     for (const tune::FinishedLayer& layer : result.layers) {
         for (const quant::WeightPart& part : quant::kWeightParts) {
-            if (const at::Tensor& tensor = layer.weight.*part.tensor; tensor.defined()) {
-                tensors.emplace_back(part_name(layer.name, part), tensor.cpu().contiguous());
-            }
+            add(part_name(layer.name, part), layer.weight.*part.tensor);
         }
+        for (const tune::FactorPart& part : tune::kFactorParts) {
+            add(part_name(layer.name, part), layer.factors.*part.tensor);
+        }
+    }
+    for (const auto& [name, weight] : result.norms) {
+        add(name, weight);
     }
     return tensors;
 }
@@ -125,16 +148,17 @@ BlockFile::BlockFile(const std::filesystem::path& file)
 void BlockFile::check_sum(const std::string& text) const
 {
     uint32_t crc = crc32(text);
-    for (const LayerFinished& layer : errors_) {
-        for (const quant::WeightPart& part : quant::kWeightParts) {
-            const std::string name = part_name(layer.layer, part);
-            if (reader_->find(name) != nullptr) {
-                const at::Tensor stored = reader_->load(name);
-                crc = crc32(
-                    {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}, crc);
-            }
+    const auto add = [&](const std::string& name) {
+        if (reader_->find(name) != nullptr) {
+            const at::Tensor stored = reader_->load(name);
+            crc = crc32(
+                {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}, crc);
         }
+    };
+    for (const LayerFinished& layer : errors_) {
+        std::ranges::for_each(part_names(layer.layer), add);
     }
+    std::ranges::for_each(norm_names(), add);
     const auto stored = reader_->metadata().find(kSumKey);
     if (stored == reader_->metadata().end() || stored->second != crc_text(crc)) {
         fail(ErrorCode::FileCorrupt, "the checksum of a finished block does not match",
@@ -151,6 +175,39 @@ quant::CacheMaxima BlockFile::cache() const
     return {at::full({1}, *key_max_, at::kFloat), at::full({1}, *value_max_, at::kFloat)};
 }
 
+std::vector<std::string> BlockFile::norm_names() const
+{
+    std::vector<std::string> names;
+    for (const tensor::TensorEntry& entry : reader_->entries()) {
+        if (entry.name.ends_with(".weight")) {
+            names.push_back(entry.name);
+        }
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+quant::NamedNorms BlockFile::norms() const
+{
+    quant::NamedNorms norms;
+    for (const std::string& name : norm_names()) {
+        norms.emplace(name, reader_->load(name).clone());
+    }
+    return norms;
+}
+
+tune::WeightFactors BlockFile::factors(std::string_view layer) const
+{
+    tune::WeightFactors factors;
+    for (const tune::FactorPart& part : tune::kFactorParts) {
+        const std::string name = part_name(layer, part);
+        if (reader_->find(name) != nullptr) {
+            factors.*part.tensor = reader_->load(name).clone();
+        }
+    }
+    return factors;
+}
+
 bool BlockFile::contains(std::string_view layer) const
 {
     return std::any_of(errors_.begin(), errors_.end(),
@@ -164,7 +221,7 @@ quant::QuantizedWeight BlockFile::load(std::string_view layer) const
             quant::QuantizedWeight weight;
             weight.scheme = schemes_[i];
             for (const quant::WeightPart& part : quant::kWeightParts) {
-                const std::string name = part_name(std::string(layer), part);
+                const std::string name = part_name(layer, part);
                 if (reader_->find(name) != nullptr) {
                     weight.*part.tensor = reader_->load(name).clone();
                 }

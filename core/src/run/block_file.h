@@ -2,9 +2,10 @@
 // blocks/NNNN.safetensors: the finished layers of one block.
 //
 // Tensors per layer L: "L.codes" uint8 [rows, columns], "L.scales" [rows, groups], "L.zeros" where
-// the scheme has them. Metadata: "block" is JSON {"summary": BlockFinished, "layers": [{"name",
-// "scheme", "errors"}], "key_max", "value_max": null unless the cache is quantized}, "crc32" covers
-// that text and the bytes of all tensors in order.
+// the scheme has them; "L.column_factors" and "L.row_factors" fp32 where it was smoothed. Behind them
+// the norms that smoothing changed, "NORM.weight", by name. Metadata: "block" is JSON {"summary":
+// BlockFinished, "layers": [{"name", "scheme", "errors"}], "key_max", "value_max": null unless the
+// cache is quantized}, "crc32" covers that text and the bytes of all tensors in order.
 #pragma once
 
 #include "base/file_ops.h"
@@ -28,12 +29,16 @@ public:
     const BlockFinished& summary() const { return summary_; }
     const std::vector<LayerFinished>& errors() const { return errors_; }
     quant::CacheMaxima cache() const;
+    quant::NamedNorms norms() const;
+    /// Of smoothing; undefined for a layer that was not smoothed.
+    tune::WeightFactors factors(std::string_view layer) const;
     bool contains(std::string_view layer) const;
     /// Throws MissingTensor. The tensors own their memory.
     quant::QuantizedWeight load(std::string_view layer) const;
 
 private:
     void check_sum(const std::string& text) const; ///< needs errors_
+    std::vector<std::string> norm_names() const; ///< sorted
 
     std::string file_;
     std::shared_ptr<const tensor::SafetensorsReader> reader_;

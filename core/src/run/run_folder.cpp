@@ -108,6 +108,7 @@ struct RunFolder::Impl
     }
     std::shared_ptr<const BlockFile> block(int64_t index) const;
     int64_t block_of(std::string_view layer) const;
+    quant::NamedNorms touched_norms() const;
     void publish_inputs(int64_t index, const tune::BlockResult& result) const;
     void remove_inputs_except(int64_t index) const;
 };
@@ -374,19 +375,39 @@ void RunFolder::publish_touched_up(const std::map<std::string, at::Tensor>& tens
     flush();
 }
 
-std::map<std::string, at::Tensor, std::less<>> RunFolder::touched_norms() const
+quant::NamedNorms RunFolder::Impl::touched_norms() const
 {
-    std::map<std::string, at::Tensor, std::less<>> norms;
-    if (!is_touched_up()) {
+    quant::NamedNorms norms;
+    if (!stdfs::exists(folder / run_files::kTouchedUp)) {
         return norms;
     }
-    const tensor::SafetensorsReader touched(map_file(impl_->folder / run_files::kTouchedUp));
+    const tensor::SafetensorsReader touched(map_file(folder / run_files::kTouchedUp));
     for (const tensor::TensorEntry& entry : touched.entries()) {
         if (entry.name.ends_with(".weight")) {
             norms.emplace(entry.name, touched.load(entry.name));
         }
     }
     return norms;
+}
+
+quant::NamedNorms RunFolder::changed_norms() const
+{
+    quant::NamedNorms changed = impl_->touched_norms();
+    if (impl_->record.spec.recipe.smoothing == Smoothing::Off) {
+        return changed; // without a look into every block
+    }
+    for (int64_t i = 0; i < impl_->record.blocks; ++i) {
+        if (stdfs::exists(impl_->numbered(run_files::kBlocks, i))) {
+            changed.merge(impl_->block(i)->norms());
+        }
+    }
+    return changed;
+}
+
+tune::WeightFactors RunFolder::factors(std::string_view layer) const
+{
+    const int64_t index = impl_->block_of(layer);
+    return index < 0 ? tune::WeightFactors() : impl_->block(index)->factors(layer);
 }
 
 void RunFolder::publish_report(const Report& report)
@@ -429,6 +450,19 @@ quant::QuantizedWeight RunFolder::load(std::string_view layer) const
 quant::CacheMaxima RunFolder::cache(int64_t block) const
 {
     return impl_->block(block)->cache();
+}
+
+quant::NamedNorms RunFolder::norms(int64_t block) const
+{
+    quant::NamedNorms norms = impl_->block(block)->norms();
+    if (!norms.empty()) {
+        const quant::NamedNorms touched = impl_->touched_norms();
+        for (auto& [name, weight] : norms) {
+            const auto found = touched.find(name);
+            weight = found == touched.end() ? weight : found->second;
+        }
+    }
+    return norms;
 }
 
 } // namespace bitsmith

@@ -67,13 +67,16 @@ public:
     bool is_touched_up() const;
     /// Layer -> fp16 [rows, groups]. From then on load() gives the codes with these.
     void publish_touched_up(const std::map<std::string, at::Tensor>& tensors);
-    /// Tensor name -> weight of norms that were touched up.
-    std::map<std::string, at::Tensor, std::less<>> touched_norms() const;
+    /// All norms that take the place of the model's: touched up, else smoothed.
+    quant::NamedNorms changed_norms() const;
+    /// What smoothing multiplied the weight of a quantized layer by.
+    tune::WeightFactors factors(std::string_view layer) const;
     void publish_report(const Report& report);
 
     bool contains(std::string_view layer) const override;
     quant::QuantizedWeight load(std::string_view layer) const override;
     quant::CacheMaxima cache(int64_t block) const override;
+    quant::NamedNorms norms(int64_t block) const override;
 
 private:
     RunFolder();

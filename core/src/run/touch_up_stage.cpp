@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "eval/divergence.h"
 #include "run/tune_stage.h"
-#include "tensor/dtype.h"
 #include "tune/batch_sampler.h"
 #include "tune/cache_rounding.h"
 #include "tune/layer_errors.h"
@@ -64,7 +63,7 @@ public:
         , shared_(model.shared(calibration.ids.size(1)))
         , candidate_(model)
     {
-        add_norm({&candidate_.final_norm_module(), model.spec().model_names.final_norm});
+        add_norm({&candidate_.final_norm_module(), model.spec().model_names.final_norm}, {});
         for (const PlannedLayer& layer : folder.plan().layers) {
             if (is_touched(layer)) {
                 layers_.emplace(layer.name, tune::TouchedLayer(folder.load(layer.name)));
@@ -75,7 +74,7 @@ public:
     void run();
 
 private:
-    void add_norm(const model::BlockNorm& item);
+    void add_norm(const model::BlockNorm& item, const quant::NamedNorms& smoothed);
     std::unique_ptr<model::DecoderBlock> load_block(int64_t index) const;
     void update_final_norm();
     at::Tensor rows(const at::Tensor& all, const at::Tensor& samples) const
@@ -105,12 +104,14 @@ private:
     std::map<std::string, at::Tensor> best_factors_;
 };
 
-void TouchUp::add_norm(const model::BlockNorm& item)
+/// Starts at the weight in `smoothed`, otherwise at the model's.
+void TouchUp::add_norm(const model::BlockNorm& item, const quant::NamedNorms& smoothed)
 {
-    const tensor::TensorEntry* entry = model_.tensors().find(item.name + ".weight");
-    BITSMITH_ASSERT(entry != nullptr);
-    const at::ScalarType type = tensor::scalar_type_from(entry->dtype).value_or(at::kFloat);
-    norms_.emplace(item.name, tune::TouchedNorm(item.norm->weight(), item.norm->offset(), type));
+    model::Norm norm = *item.norm;
+    if (const auto found = smoothed.find(item.name + ".weight"); found != smoothed.end()) {
+        norm.put_stored(found->second);
+    }
+    norms_.emplace(item.name, tune::TouchedNorm(norm.weight(), norm.offset(), norm.stored_type()));
 }
 
 void put_weight(model::Norm& norm, const tune::TouchedNorm& touched)
@@ -282,8 +283,9 @@ void TouchUp::run()
         const at::NoGradGuard no_grad;
         const auto load = [this](int64_t i) {
             auto block = model_.load_block(i);
+            const quant::NamedNorms smoothed = folder_.norms(i);
             for (const model::BlockNorm& item : block->norms()) {
-                add_norm(item);
+                add_norm(item, smoothed);
             }
             return block;
         };
@@ -348,8 +350,8 @@ void emit_touched_errors(RunContext& context, const model::CausalLm& model, cons
             errors.layer = planned->name;
             errors.scheme = scheme_name(planned->scheme);
             errors.bits = effective_bits(planned->scheme, planned->columns);
-            tune::measure_weight(
-                item.linear->weight, quant::codec_for(weight.scheme).decode(weight), errors);
+            tune::measure_weight(folder.factors(planned->name).apply(item.linear->weight),
+                quant::codec_for(weight.scheme).decode(weight), errors);
             context.events.emit(errors);
         }
     }

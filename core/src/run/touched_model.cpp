@@ -12,8 +12,7 @@ namespace {
 class Overlay final : public tensor::TensorSource
 {
 public:
-    Overlay(std::shared_ptr<const tensor::TensorSource> below,
-        std::map<std::string, at::Tensor, std::less<>> above)
+    Overlay(std::shared_ptr<const tensor::TensorSource> below, quant::NamedNorms above)
         : below_(std::move(below))
         , above_(std::move(above))
     { }
@@ -31,7 +30,7 @@ public:
 
 private:
     std::shared_ptr<const tensor::TensorSource> below_;
-    std::map<std::string, at::Tensor, std::less<>> above_;
+    quant::NamedNorms above_;
 };
 
 } // namespace
@@ -39,14 +38,14 @@ private:
 std::shared_ptr<const source::ModelSource> touched_model(
     const std::shared_ptr<const source::ModelSource>& model, const RunFolder& folder)
 {
-    const auto norms = folder.touched_norms();
+    const auto norms = folder.changed_norms();
     if (norms.empty()) {
         return model;
     }
     for (const auto& [name, values] : norms) {
         const at::Tensor original = model->tensors->load(name);
         if (original.sizes() != values.sizes() || original.scalar_type() != values.scalar_type()) {
-            fail(ErrorCode::FileCorrupt, "a touched-up norm does not fit the model",
+            fail(ErrorCode::FileCorrupt, "a norm of the run does not fit the model",
                 {{"run", folder.folder().string()}, {"tensor", name}});
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The model of a run whose norms were touched up.
+// The model of a run whose norms were smoothed or touched up.
 #pragma once
 
 #include "run/run_folder.h"

@@ -156,6 +156,12 @@ std::unique_ptr<model::DecoderBlock> load_quantized_block(
             tune::put_quantized(*item.linear, store.load(item.linear->name));
         }
     }
+    const quant::NamedNorms norms = store.norms(index);
+    for (const model::BlockNorm& item : block->norms()) {
+        if (const auto changed = norms.find(item.name + ".weight"); changed != norms.end()) {
+            item.norm->put_stored(changed->second);
+        }
+    }
     tune::set_cache(*block, store.cache(index));
     return block;
 }

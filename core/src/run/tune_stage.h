@@ -26,8 +26,8 @@ void run_tune_stage(RunContext& context, const TuneStage& stage);
 /// Blocks that a run folder holds when tuning has ended; layers outside the blocks count as one more.
 int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks);
 
-/// Block `index` with the run's decoded weights in place of the original ones, and its rounded
-/// cache.
+/// Block `index` with the run's decoded weights in place of the original ones, its
+/// changed norms, and its rounded cache.
 std::unique_ptr<model::DecoderBlock> load_quantized_block(
     const model::CausalLm& model, const quant::QuantizedStore& store, int64_t index);
 

@@ -11,6 +11,7 @@
 #include "tune/position_weights.h"
 #include "tune/quantized_linear.h"
 #include "tune/rtn.h"
+#include "tune/smoothing.h"
 #include "tune/tuning_loop.h"
 #include "tune/wide_block.h"
 
@@ -60,6 +61,8 @@ private:
     at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
+    void measure_inputs(std::vector<InputImportanceHook>& hooks);
+    void smooth(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_maxima(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_importance(const std::vector<PlannedLinear>& layers);
@@ -87,6 +90,7 @@ private:
     std::optional<WideBlock> wide_; // when the block's own element type is too narrow
     double largest_output_ = 0; // of the last advance
     at::Tensor position_weights_; // or undefined
+    std::vector<WeightFactors> factors_; // of the layers
     std::vector<quant::TunedValues> starts_; // of the layers
     std::vector<std::unique_ptr<FusedWeight>> weights_;
     std::vector<at::Tensor> originals_; // as long as the errors of outputs are wanted
@@ -227,6 +231,46 @@ void BlockTuner::find_maxima(const std::vector<PlannedLinear>& layers)
     }
 }
 
+/// Shows the hooks on layers as many tokens of what the quantized block will see as they need.
+void BlockTuner::measure_inputs(std::vector<InputImportanceHook>& hooks)
+{
+    const int64_t wanted = (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
+    const int64_t samples = std::min(chain_.size(0), wanted);
+    for (int64_t first = 0; first < samples; first += micro_batch_) {
+        context_.checkpoint();
+        const int64_t count = std::min(micro_batch_, samples - first);
+        for (InputImportanceHook& hook : hooks) {
+            hook.set_token_weights(position_weights_.defined()
+                    ? position_weights_.narrow(0, first, count)
+                    : at::Tensor());
+        }
+        forward(chain_.narrow(0, first, count).to(device_));
+    }
+}
+
+/// Scales channels between layers; the block computes the same as before.
+void BlockTuner::smooth(const std::vector<PlannedLinear>& layers)
+{
+    factors_.resize(layers.size());
+    if (recipe_.smoothing == Smoothing::Off) {
+        return;
+    }
+    const at::NoGradGuard no_grad;
+    const std::vector<model::FoldableInput> inputs = smoothable_inputs(context_, block_, layers);
+    std::vector<InputImportanceHook> seen(
+        inputs.size(), InputImportanceHook(/*wants_magnitudes=*/true));
+    {
+        std::deque<model::LinearHookScope> hooks;
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            hooks.emplace_back(*inputs[i].readers.front(), seen[i]);
+        }
+        measure_inputs(seen);
+    }
+    SmoothedBlock smoothed = smooth_inputs(context_, inputs, seen, layers);
+    factors_ = std::move(smoothed.factors);
+    result_.norms = std::move(smoothed.norms);
+}
+
 /// Which input channels of the layers carry much: as the caller knows it, otherwise in the original
 /// block on what the quantized one will see.
 std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLinear>& layers)
@@ -239,19 +283,12 @@ std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLi
         importance.push_back(known_importance(inputs_, layers[i].linear->name));
         if (!importance[i].defined()) {
             hooks.emplace_back(*layers[i].linear, measured[i]);
+        } else if (const at::Tensor& columns = factors_[i].columns; columns.defined()) {
+            importance[i] = importance[i] / columns.square().to(importance[i].device());
         }
     }
-    const int64_t wanted = (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
-    const int64_t samples = hooks.empty() ? 0 : std::min(chain_.size(0), wanted);
-    for (int64_t first = 0; first < samples; first += micro_batch_) {
-        context_.checkpoint();
-        const int64_t count = std::min(micro_batch_, samples - first);
-        for (InputImportanceHook& hook : measured) {
-            hook.set_token_weights(position_weights_.defined()
-                    ? position_weights_.narrow(0, first, count)
-                    : at::Tensor());
-        }
-        forward(chain_.narrow(0, first, count).to(device_));
+    if (!hooks.empty()) {
+        measure_inputs(measured);
     }
     for (std::size_t i = 0; i < layers.size(); ++i) {
         importance[i] = importance[i].defined() ? importance[i] : measured[i].importance();
@@ -371,11 +408,13 @@ double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs)
         / std::max(elements, 1.0);
 }
 
-/// The block with plainly rounded layers, as the figure to compare with. Where tuning starts from
-/// there its first loss is the same.
+/// The block with plainly rounded layers, not smoothed, as the figure to compare with. Where tuning
+/// starts from there its first loss is the same.
 void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
 {
-    if (recipe_.start == Start::MinMax && !outcome_.first_batch.empty()) {
+    const bool is_smoothed = std::any_of(factors_.begin(), factors_.end(),
+        [](const WeightFactors& factors) { return factors.defined(); });
+    if (recipe_.start == Start::MinMax && !is_smoothed && !outcome_.first_batch.empty()) {
         result_.summary.loss_rtn = outcome_.loss_start;
         return;
     }
@@ -385,11 +424,12 @@ void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
         model::Linear& linear = *layers[i].linear;
         const Scheme& scheme = layers[i].planned->scheme;
         quant::TunedValues plain;
-        if (!starts_.empty()) {
+        if (!starts_.empty() && !is_smoothed) {
             plain.tensor_max = starts_[i].tensor_max;
         }
+        const at::Tensor original = factors_[i].undo(originals_[i].to(at::kFloat));
         const at::Tensor rounded =
-            quant::codec_for(scheme).fake_quantize(originals_[i].to(at::kFloat), scheme, plain);
+            factors_[i].apply(quant::codec_for(scheme).fake_quantize(original, scheme, plain));
         kept.push_back(std::exchange(linear.weight, rounded.to(linear.weight.scalar_type())));
     }
     const at::Tensor samples = judged_samples();
@@ -446,6 +486,7 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     compute_reference();
     result_.cache = round_cache(context_, block_, recipe_.static_kv_dtype, chain_, micro_batch_,
         [this](const at::Tensor& hidden) { forward(hidden.to(device_)); });
+    smooth(layers);
     if (recipe_.start == Start::Compensated) {
         BITSMITH_ASSERT(iters == 0);
         find_maxima(layers);
@@ -462,8 +503,9 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     compute_quantized();
     summarize();
     narrow();
-    for (FinishedLayer& layer : result_.layers) {
-        layer.errors.deviation = outcome_.deviation;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        result_.layers[i].errors.deviation = outcome_.deviation;
+        result_.layers[i].factors = std::move(factors_[i]);
     }
     for (const FinishedLayer& layer : result_.layers) {
         context_.events.emit(layer.errors);
@@ -499,6 +541,11 @@ BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
         if (recipe.iters > 0) {
             fail(ErrorCode::InvalidSpec, "tuning needs calibration data",
                 {{"field", "recipe.iters"}, {"found", std::to_string(recipe.iters)}});
+        }
+        if (recipe.smoothing != Smoothing::Off) {
+            fail(ErrorCode::InvalidSpec, "smoothing needs calibration data",
+                {{"field", "recipe.smoothing"}, {"found", std::string(enum_name(recipe.smoothing))},
+                    {"allowed", "off"}});
         }
         return round_block(context, block, inputs, plan, recipe);
     }

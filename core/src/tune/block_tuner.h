@@ -5,6 +5,7 @@
 #include "base/context.h"
 #include "model/decoder_block.h"
 #include "quant/codec.h"
+#include "tune/weight_factors.h"
 
 #include <bitsmith/plan.h>
 #include <bitsmith/recipe.h>
@@ -33,21 +34,23 @@ struct FinishedLayer
 {
     std::string name;
     quant::QuantizedWeight weight;
-    LayerFinished errors;
+    LayerFinished errors; ///< against the weight with the factors
+    WeightFactors factors; ///< of smoothing
 };
 
 struct BlockResult
 {
     std::vector<FinishedLayer> layers; ///< planned layers of this block, in execution order
     BlockFinished summary;
+    quant::NamedNorms norms; ///< that smoothing changed
     quant::CacheMaxima cache; ///< when the recipe quantizes the key/value cache
     at::Tensor reference_outputs; ///< next reference inputs
     at::Tensor quantized_outputs; ///< next quantized inputs
 };
 
 /// Quantizes the layers of `block` named in `plan`; their weights in `block` are replaced by the
-/// decoded ones. Emits BlockStarted, IterationDone, LayerFinished, BlockFinished; reaches a
-/// checkpoint every step.
+/// decoded ones, its norms by those that recipe.smoothing gives. Emits BlockStarted, IterationDone,
+/// LayerFinished, BlockFinished; reaches a checkpoint every step.
 ///
 /// Each step draws its samples by context.random("batches", block.index) and compares the block's
 /// output on the quantized chain (on the reference chain when enable_quanted_input is off; then
@@ -62,7 +65,8 @@ struct BlockResult
 /// has them.
 ///
 /// Throws NumericFailure with the tensor when inputs or outputs of the block are not finite, and
-/// with the layer for weights that are not; InvalidSpec for steps without samples to tune on.
+/// with the layer for weights that are not; InvalidSpec for steps without samples to tune on,
+/// and for smoothing without inputs.
 BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
     const model::BlockShared& shared, const BlockInputs& inputs, const Plan& plan,
     const Recipe& recipe);

@@ -6,10 +6,14 @@
 
 namespace bitsmith::tune {
 
-/// While set on its layer: computes the output as usual and adds up Σ ω x² over the tokens it sees.
+/// While set on its layer: computes the output as usual and adds up Σ ω x² over the tokens it sees,
+/// and Σ ω |x| if that is wanted.
 class InputImportanceHook final : public model::LinearHook
 {
 public:
+    explicit InputImportanceHook(bool wants_magnitudes = false)
+        : wants_magnitudes_(wants_magnitudes)
+    { }
     /// Tokens that settle a mean square per channel.
     static constexpr int64_t kTokens = 8192;
 
@@ -20,12 +24,17 @@ public:
 
     /// fp32 [in]; undefined when no token was seen.
     const at::Tensor& importance() const { return sums_; }
+    /// Σ ω |x|, fp32 [in]; undefined when no token was seen or it was not wanted.
+    const at::Tensor& magnitudes() const { return magnitudes_; }
     /// Σ ω; the number of tokens where all count equally.
     double weight() const { return weight_; }
 
 private:
+    void add(at::Tensor& sums, const at::Tensor& values) const;
+
+    bool wants_magnitudes_;
     at::Tensor token_weights_;
-    at::Tensor sums_;
+    at::Tensor sums_, magnitudes_;
     double weight_ = 0;
 };
 

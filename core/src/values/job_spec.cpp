@@ -10,6 +10,7 @@ void apply_reference_mode(JobSpec& spec)
 {
     // algorithm.md 1.6 (ranges of the weights), 1.11 (plain mean square), 1.12 (best step by its own mini-batch), 11.3 (short texts dropped, no BOS added
     // beyond the tokenizer's own, every sample is tuned on).
+    spec.recipe.smoothing = Smoothing::Off;
     spec.recipe.start = Start::MinMax;
     spec.recipe.objective = Objective::Mse;
     spec.recipe.selection = Selection::Minibatch;

@@ -178,6 +178,16 @@ const std::vector<RuleCase>& cases()
                 s.recipe = named_recipe("gptq");
                 s.recipe.nsamples = 0;
             }},
+        {"V44", Severity::Error, "recipe.smoothing",
+            [](auto& s, auto&) {
+                s.recipe = named_recipe("rtn");
+                s.recipe.smoothing = Smoothing::Awq;
+            }},
+        {"V44", Severity::Warning, "recipe.smoothing",
+            [](auto& s, auto&) {
+                s.scheme.scheme = "MXFP4";
+                s.recipe.smoothing = Smoothing::Awq;
+            }},
         {"V41", Severity::Error, "calibration.imatrix",
             [](auto& s, auto&) { s.calibration.imatrix = "/nowhere/imatrix.gguf"; }},
         {"V41", Severity::Warning, "recipe.start",

@@ -85,7 +85,7 @@ void TouchUpTest::lowersTheDivergenceOfTheWholeModel()
     const auto folder = RunFolder::open(temp / "run");
     const std::string name = "model.layers.0.mlp.up_proj";
     const quant::QuantizedWeight touched = folder->load(name);
-    const auto norms = folder->touched_norms();
+    const auto norms = folder->changed_norms();
     std::filesystem::remove(temp / "run" / "touched-up.safetensors");
     const quant::QuantizedWeight tuned = folder->load(name);
     QVERIFY(at::equal(touched.codes, tuned.codes));

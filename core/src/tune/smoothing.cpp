@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tune/smoothing.h"
+
+#include "base/text.h"
+#include "model/norm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+namespace bitsmith::tune {
+
+namespace {
+
+constexpr int64_t kGrid = 20; ///< steps of α
+
+const PlannedLinear* find(const std::vector<PlannedLinear>& layers, const model::Linear* linear)
+{
+    const auto found = std::find_if(layers.begin(), layers.end(),
+        [linear](const PlannedLinear& layer) { return layer.linear == linear; });
+    return found == layers.end() ? nullptr : &*found;
+}
+
+/// The scales of one α. The geometric mean of the largest and the smallest is 1.
+at::Tensor scales_for(const at::Tensor& magnitudes, double alpha)
+{
+    constexpr double kSmallest = 1e-4;
+    const at::Tensor scales = magnitudes.pow(alpha).clamp_min(kSmallest);
+    return scales / (scales.max() * scales.min()).sqrt();
+}
+
+/// Σ h (Ŵ/s - W)² of a layer whose columns are scaled by s while it is rounded; h [columns].
+double rounding_error(
+    const PlannedLinear& layer, const at::Tensor& scales, const at::Tensor& importance)
+{
+    const Scheme& scheme = layer.planned->scheme;
+    const at::Tensor weight = layer.linear->weight.to(at::kFloat);
+    const at::Tensor rounded =
+        quant::codec_for(scheme).fake_quantize(weight * scales, scheme, {}) / scales;
+    return at::dot((rounded - weight).square_().sum(0), importance).item<double>();
+}
+
+/// What the rows of the layer before are multiplied by when its outputs are divided by `scales`.
+at::Tensor row_factors(const model::FoldableInput& input, const at::Tensor& scales)
+{
+    at::Tensor factors = at::ones({input.layer->weight.size(0)}, scales.options());
+    factors.narrow(0, input.first_row, scales.size(0)).copy_(scales.reciprocal());
+    return factors;
+}
+
+/// The scales of smallest error; undefined when that is no scales at all.
+at::Tensor best_scales(RunContext& context, const model::FoldableInput& input,
+    const InputImportanceHook& seen, const std::vector<PlannedLinear>& layers)
+{
+    const auto error = [&](const at::Tensor& scales) {
+        double sum = 0;
+        for (const model::Linear* reader : input.readers) {
+            sum += rounding_error(*find(layers, reader), scales, seen.importance());
+        }
+        return sum;
+    };
+    const at::Tensor magnitudes = seen.magnitudes() / seen.weight();
+    double smallest = error(at::ones_like(magnitudes));
+    at::Tensor best;
+    for (int64_t i = 1; i < kGrid; ++i) {
+        context.checkpoint();
+        const double alpha = static_cast<double>(i) / static_cast<double>(kGrid);
+        const at::Tensor scales = representable_scales(input, scales_for(magnitudes, alpha));
+        if (const double found = error(scales); found < smallest) {
+            smallest = found;
+            best = scales;
+        }
+    }
+    return best;
+}
+
+} // namespace
+
+at::Tensor WeightFactors::apply(const at::Tensor& weight) const
+{
+    const at::Tensor scaled = columns.defined() ? weight * columns.to(weight.device()) : weight;
+    return rows.defined() ? scaled * rows.to(weight.device()).unsqueeze(1) : scaled;
+}
+
+at::Tensor WeightFactors::undo(const at::Tensor& weight) const
+{
+    const at::Tensor scaled = columns.defined() ? weight / columns.to(weight.device()) : weight;
+    return rows.defined() ? scaled / rows.to(weight.device()).unsqueeze(1) : scaled;
+}
+
+std::vector<model::FoldableInput> smoothable_inputs(
+    RunContext& context, model::DecoderBlock& block, const std::vector<PlannedLinear>& layers)
+{
+    std::vector<model::FoldableInput> inputs;
+    std::vector<std::string> kept;
+    for (model::FoldableInput& input : block.foldable_inputs()) {
+        std::vector<model::Linear*> changed = input.readers;
+        if (input.layer != nullptr) {
+            changed.push_back(input.layer);
+        }
+        const auto stays = std::find_if(changed.begin(), changed.end(),
+            [&](const model::Linear* linear) { return find(layers, linear) == nullptr; });
+        if (stays == changed.end()) {
+            inputs.push_back(std::move(input));
+        } else {
+            kept.push_back((*stays)->name);
+        }
+    }
+    if (!kept.empty()) {
+        context.events.warn("smoothing",
+            concat("block ", block.index, ": ", kept.size(),
+                " inputs are not smoothed, since layers at them are not quantized: ", kept.front(),
+                kept.size() > 1 ? " and others" : ""));
+    }
+    return inputs;
+}
+
+at::Tensor representable_scales(const model::FoldableInput& input, const at::Tensor& scales)
+{
+    const at::NoGradGuard no_grad;
+    if (input.norm.norm == nullptr) {
+        return scales;
+    }
+    model::Norm norm = *input.norm.norm;
+    const at::Tensor before = norm.weight().to(at::kFloat);
+    norm.put_stored(norm.to_stored(before / scales));
+    const at::Tensor exact = before / norm.weight().to(at::kFloat);
+    // Zeros stay zeros, and what left the range of the element type is left alone.
+    return at::where(exact.isfinite().logical_and(exact > 0), exact, at::ones_like(exact));
+}
+
+void fold_scales(const model::FoldableInput& input, const at::Tensor& scales)
+{
+    const at::NoGradGuard no_grad;
+    const auto replace = [](model::Linear& linear, const WeightFactors& factors) {
+        linear.weight = factors.apply(linear.weight).to(linear.weight.scalar_type());
+    };
+    for (model::Linear* reader : input.readers) {
+        replace(*reader, {scales, {}});
+    }
+    if (input.norm.norm != nullptr) {
+        model::Norm& norm = *input.norm.norm;
+        norm.put_stored(norm.to_stored(norm.weight().to(at::kFloat) / scales));
+    } else {
+        replace(*input.layer, {{}, row_factors(input, scales)});
+    }
+}
+
+SmoothedBlock smooth_inputs(RunContext& context, const std::vector<model::FoldableInput>& inputs,
+    const std::vector<InputImportanceHook>& seen, const std::vector<PlannedLinear>& layers)
+{
+    const at::NoGradGuard no_grad;
+    SmoothedBlock smoothed;
+    smoothed.factors.resize(layers.size());
+    const auto factors_of = [&](const model::Linear* linear) -> WeightFactors& {
+        return smoothed.factors[static_cast<std::size_t>(find(layers, linear) - layers.data())];
+    };
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const model::FoldableInput& input = inputs[i];
+        if (!seen[i].importance().defined()) {
+            continue; // an expert that no token reached
+        }
+        const at::Tensor scales = best_scales(context, input, seen[i], layers);
+        if (!scales.defined()) {
+            continue;
+        }
+        fold_scales(input, scales);
+        for (const model::Linear* reader : input.readers) {
+            factors_of(reader).columns = scales;
+        }
+        if (input.norm.norm != nullptr) {
+            model::Norm& norm = *input.norm.norm;
+            smoothed.norms[input.norm.name + ".weight"] = norm.to_stored(norm.weight()).cpu();
+        } else {
+            factors_of(input.layer).rows = row_factors(input, scales);
+        }
+    }
+    return smoothed;
+}
+
+} // namespace bitsmith::tune
