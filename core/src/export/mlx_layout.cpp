@@ -2,9 +2,9 @@
 #include "export/mlx_layout.h"
 
 #include "export/mlx_config.h"
+#include "tensor/bit_pack.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <limits>
 
@@ -46,58 +46,6 @@ std::vector<MlxTensor> mlx_layout(const ExportInput& input)
         });
 }
 
-at::Tensor pack_stream(const at::Tensor& codes, int64_t bits)
-{
-    const at::Tensor values = codes.contiguous();
-    const int64_t rows = values.size(0), columns = values.size(1);
-    BITSMITH_ASSERT(columns % kWordBits == 0);
-    const int64_t n_words = columns * bits / kWordBits;
-    at::Tensor words = at::empty({rows, n_words}, at::kUInt32);
-    const auto* in = values.const_data_ptr<uint8_t>();
-    auto* out = static_cast<uint32_t*>(words.mutable_data_ptr());
-    at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
-        uint32_t* word = out + begin * n_words;
-        uint64_t stream = 0;
-        int64_t filled = 0; // rows end where words end
-        for (int64_t i = begin * columns; i < end * columns; ++i) {
-            stream |= static_cast<uint64_t>(in[i]) << filled;
-            filled += bits;
-            if (filled >= kWordBits) {
-                *word++ = static_cast<uint32_t>(stream);
-                stream >>= kWordBits;
-                filled -= kWordBits;
-            }
-        }
-    });
-    return words;
-}
-
-at::Tensor unpack_stream(const at::Tensor& words, int64_t bits)
-{
-    const at::Tensor packed = words.contiguous();
-    const int64_t rows = packed.size(0), n_words = packed.size(1);
-    const int64_t columns = n_words * kWordBits / bits;
-    at::Tensor values = at::empty({rows, columns}, at::kByte);
-    const auto* in = static_cast<const uint32_t*>(packed.const_data_ptr());
-    auto* out = values.mutable_data_ptr<uint8_t>();
-    const uint64_t mask = (uint64_t{1} << bits) - 1;
-    at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
-        const uint32_t* word = in + begin * n_words;
-        uint64_t stream = 0;
-        int64_t filled = 0;
-        for (int64_t i = begin * columns; i < end * columns; ++i) {
-            if (filled < bits) {
-                stream |= static_cast<uint64_t>(*word++) << filled;
-                filled += kWordBits;
-            }
-            out[i] = static_cast<uint8_t>(stream & mask);
-            stream >>= bits;
-            filled -= bits;
-        }
-    });
-    return values;
-}
-
 AffineGroups affine_groups(
     const quant::QuantizedWeight& weight, c10::ScalarType type, const std::string& layer)
 {
@@ -129,7 +77,7 @@ at::Tensor MlxPacker::produce(const MlxTensor& tensor)
     const quant::QuantizedWeight& weight = weights_.load(tensor.source);
     switch (tensor.part) {
     case MlxPart::Codes:
-        return pack_stream(weight.codes, weight.scheme.bits);
+        return tensor::pack_stream(weight.codes, weight.scheme.bits);
     case MlxPart::Scales:
         return tensor.type == at::kByte ? weight.scales.reshape(tensor.shape).contiguous()
                                         : affine_groups(weight, tensor.type, tensor.source).scales;

@@ -6,7 +6,7 @@
 //   affine        P.weight U32 [out, in * bits / 32], P.scales and P.biases T [out, in / group],
 //                 W = scale * code + bias
 //   mxfp4, mxfp8  P.weight as above, P.scales U8 [out, in / 32], W = 2^(scale - 127) * number
-// Codes are a little-endian bit stream along the row. P.bias is the ordinary bias.
+// Codes are a little-endian bit stream along the row (tensor/bit_pack.h). P.bias is the ordinary bias.
 #pragma once
 
 #include "export/planned_weights.h"
@@ -29,12 +29,6 @@ using MlxTensor = FolderTensor<MlxPart>; ///< source: the layer unless Copy
 /// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one
 /// whose columns are no whole groups, and what check_mlx_model throws.
 std::vector<MlxTensor> mlx_layout(const ExportInput& input);
-
-/// Rows of codes of any width as one bit stream each: uint8 [rows, columns] -> uint32
-/// [rows, columns * bits / 32], where columns is a multiple of 32.
-at::Tensor pack_stream(const at::Tensor& codes, int64_t bits);
-/// Inverse -> uint8 [rows, columns].
-at::Tensor unpack_stream(const at::Tensor& words, int64_t bits);
 
 /// Scales of integer groups in `type` [rows, groups], and the offsets that go with them: the minima
 /// of IntFloatZero, otherwise -scale * zero, computed in fp32 from the scale that is stored; then

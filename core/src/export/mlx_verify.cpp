@@ -5,6 +5,7 @@
 #include "export/mlx_config.h"
 #include "export/mlx_layout.h"
 #include "source/hf_weights.h"
+#include "tensor/bit_pack.h"
 
 #include <ATen/ATen.h>
 
@@ -96,7 +97,7 @@ bool decodes_alike(const tensor::TensorSource& stored, const quant::QuantizedWei
 {
     const at::Tensor expected = quant::codec_for(tuned.scheme).decode(tuned);
     quant::QuantizedWeight found = tuned;
-    found.codes = unpack_stream(stored.load(layer + ".weight"), tuned.scheme.bits);
+    found.codes = tensor::unpack_stream(stored.load(layer + ".weight"), tuned.scheme.bits);
     const at::Tensor scales = stored.load(layer + ".scales");
     if (type == at::kByte) {
         found.scales = scales;

@@ -4,11 +4,9 @@
 #include "base/text.h"
 #include "source/config_fields.h"
 #include "source/layer_parts.h"
+#include "tensor/bit_pack.h"
 
 #include <bitsmith/error.h>
-
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -22,36 +20,12 @@ using tensor::TensorSource;
 
 constexpr std::array<int64_t, 6> kWidths = {2, 3, 4, 5, 6, 8};
 
-/// Words uint32 [rows, n] -> uint8 [rows, n * 32 / bits]. Codes of 3, 5 and 6 bits straddle words.
-at::Tensor unpack_stream(const at::Tensor& words, int64_t bits)
-{
-    const at::Tensor packed = words.contiguous();
-    const int64_t rows = packed.size(0), n_words = packed.size(1);
-    const int64_t columns = n_words * kWordBits / bits;
-    at::Tensor codes = at::empty({rows, columns}, at::kByte);
-    const auto* in = packed.const_data_ptr<uint32_t>();
-    auto* out = codes.mutable_data_ptr<uint8_t>();
-    at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            const uint32_t* word = in + row * n_words;
-            for (int64_t i = 0; i < columns; ++i) {
-                const int64_t index = i * bits / kWordBits, shift = i * bits % kWordBits;
-                const uint64_t next = index + 1 < n_words ? word[index + 1] : 0;
-                const uint64_t pair = word[index] | next << 32U;
-                out[row * columns + i] =
-                    static_cast<uint8_t>(pair >> shift & ((uint64_t{1} << bits) - 1));
-            }
-        }
-    });
-    return codes;
-}
-
 class MlxLayer : public StoredLayer
 {
 public:
     at::Tensor load_codes(const TensorSource& stored) const override
     {
-        return unpack_stream(stored.load(name + ".weight"), scheme.bits);
+        return tensor::unpack_stream(stored.load(name + ".weight"), scheme.bits);
     }
     LayerScales load_scales(const TensorSource& stored) const override
     {

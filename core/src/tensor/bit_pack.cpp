@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <numeric>
+
 namespace bitsmith::tensor {
 
 namespace {
@@ -34,63 +36,35 @@ at::Tensor checked(const at::Tensor& values, at::ScalarType type, const char* wh
     return values.to(at::kCPU).contiguous();
 }
 
-/// Widths that divide a word: no value straddles.
-void pack_row_aligned(const uint8_t* values, uint32_t* words, int64_t n_words, int bits)
+/// Rows end where words end, so that several rows are one stream too.
+void pack_run(const uint8_t* values, uint32_t* words, int64_t n_values, int64_t bits)
 {
-    const int per_word = kWordBits / bits;
-    for (int64_t w = 0; w < n_words; ++w) {
-        uint32_t word = 0;
-        for (int k = 0; k < per_word; ++k) {
-            word |= static_cast<uint32_t>(values[w * per_word + k]) << (bits * k);
-        }
-        words[w] = word;
-    }
-}
-
-/// 32 values of 3 bits make 96 bits: three words.
-void pack_row_of_3(const uint8_t* values, uint32_t* words, int64_t n_words)
-{
-    for (int64_t t = 0; t < n_words / 3; ++t) {
-        const uint8_t* v = values + 32 * t;
-        uint64_t low = 0;
-        for (int k = 0; k < 21; ++k) {
-            low |= static_cast<uint64_t>(v[k]) << (3 * k);
-        }
-        low |= static_cast<uint64_t>(v[21] & 1U) << 63;
-        uint32_t high = v[21] >> 1U;
-        for (int k = 22; k < 32; ++k) {
-            high |= static_cast<uint32_t>(v[k]) << (3 * k - 64);
-        }
-        words[3 * t] = static_cast<uint32_t>(low);
-        words[3 * t + 1] = static_cast<uint32_t>(low >> 32U);
-        words[3 * t + 2] = high;
-    }
-}
-
-void unpack_row_aligned(const uint32_t* words, uint8_t* values, int64_t n_words, int bits)
-{
-    const int per_word = kWordBits / bits;
-    const uint32_t mask = (1U << bits) - 1U;
-    for (int64_t w = 0; w < n_words; ++w) {
-        for (int k = 0; k < per_word; ++k) {
-            values[w * per_word + k] = static_cast<uint8_t>((words[w] >> (bits * k)) & mask);
+    uint64_t stream = 0;
+    int64_t filled = 0;
+    for (int64_t i = 0; i < n_values; ++i) {
+        stream |= static_cast<uint64_t>(values[i]) << filled;
+        filled += bits;
+        if (filled >= kWordBits) {
+            *words++ = static_cast<uint32_t>(stream);
+            stream >>= kWordBits;
+            filled -= kWordBits;
         }
     }
 }
 
-void unpack_row_of_3(const uint32_t* words, uint8_t* values, int64_t n_words)
+void unpack_run(const uint32_t* words, uint8_t* values, int64_t n_values, int64_t bits)
 {
-    for (int64_t t = 0; t < n_words / 3; ++t) {
-        const uint64_t low = words[3 * t] | (static_cast<uint64_t>(words[3 * t + 1]) << 32U);
-        const uint32_t high = words[3 * t + 2];
-        uint8_t* v = values + 32 * t;
-        for (int k = 0; k < 21; ++k) {
-            v[k] = static_cast<uint8_t>((low >> (3 * k)) & 7U);
+    const uint64_t mask = (uint64_t{1} << bits) - 1;
+    uint64_t stream = 0;
+    int64_t filled = 0;
+    for (int64_t i = 0; i < n_values; ++i) {
+        if (filled < bits) {
+            stream |= static_cast<uint64_t>(*words++) << filled;
+            filled += kWordBits;
         }
-        v[21] = static_cast<uint8_t>((low >> 63U) | ((high & 3U) << 1U));
-        for (int k = 22; k < 32; ++k) {
-            v[k] = static_cast<uint8_t>((high >> (3 * k - 64)) & 7U);
-        }
+        values[i] = static_cast<uint8_t>(stream & mask);
+        stream >>= bits;
+        filled -= bits;
     }
 }
 
@@ -109,16 +83,15 @@ bool is_packable_width(int64_t bits)
     return bits == 2 || bits == 3 || bits == 4 || bits == 8;
 }
 
-at::Tensor pack_bits(const at::Tensor& codes, int64_t bits)
+at::Tensor pack_stream(const at::Tensor& codes, int64_t bits)
 {
-    check_width(bits);
+    BITSMITH_ASSERT(bits >= 1 && bits <= 8);
     const at::Tensor values = checked(codes, at::kByte, "codes");
     const int64_t rows = values.size(0), columns = values.size(1);
-    // 3 bits fill words only in runs of 32 values; other widths in runs of 32 / bits.
-    const int64_t run = bits == 3 ? 32 : kWordBits / bits;
-    if (columns % run != 0) {
+    if (columns * bits % kWordBits != 0) {
         fail(ErrorCode::ShapeMismatch, "codes do not fill whole 32-bit words",
-            {{"found", std::to_string(columns)}, {"allowed", concat("multiples of ", run)}});
+            {{"found", std::to_string(columns)},
+                {"allowed", concat("multiples of ", kWordBits / std::gcd(kWordBits, bits))}});
     }
     if (bits < 8 && values.numel() > 0 && values.max().item<int64_t>() >= (1LL << bits)) {
         fail(ErrorCode::InvalidSpec, "a code does not fit its width",
@@ -126,46 +99,46 @@ at::Tensor pack_bits(const at::Tensor& codes, int64_t bits)
                 {"allowed", concat("0 to ", (1LL << bits) - 1)}});
     }
     const int64_t n_words = columns * bits / kWordBits;
-    at::Tensor words = at::empty({rows, n_words}, at::kInt);
+    at::Tensor words = at::empty({rows, n_words}, at::kUInt32);
     const auto* in = values.const_data_ptr<uint8_t>();
-    auto* out = reinterpret_cast<uint32_t*>(words.mutable_data_ptr<int32_t>());
+    auto* out = static_cast<uint32_t*>(words.mutable_data_ptr());
     at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            if (bits == 3) {
-                pack_row_of_3(in + row * columns, out + row * n_words, n_words);
-            } else {
-                pack_row_aligned(
-                    in + row * columns, out + row * n_words, n_words, static_cast<int>(bits));
-            }
-        }
+        pack_run(in + begin * columns, out + begin * n_words, (end - begin) * columns, bits);
     });
     return words;
+}
+
+at::Tensor unpack_stream(const at::Tensor& words, int64_t bits)
+{
+    BITSMITH_ASSERT(bits >= 1 && bits <= 8);
+    const at::Tensor packed = checked(words, at::kUInt32, "packed words");
+    const int64_t rows = packed.size(0), n_words = packed.size(1);
+    BITSMITH_ASSERT(n_words * kWordBits % bits == 0);
+    const int64_t columns = n_words * kWordBits / bits;
+    at::Tensor values = at::empty({rows, columns}, at::kByte);
+    const auto* in = static_cast<const uint32_t*>(packed.const_data_ptr());
+    auto* out = values.mutable_data_ptr<uint8_t>();
+    at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
+        unpack_run(in + begin * n_words, out + begin * columns, (end - begin) * columns, bits);
+    });
+    return values;
+}
+
+at::Tensor pack_bits(const at::Tensor& codes, int64_t bits)
+{
+    check_width(bits);
+    return pack_stream(codes, bits).view(at::kInt);
 }
 
 at::Tensor unpack_bits(const at::Tensor& words, int64_t bits)
 {
     check_width(bits);
     const at::Tensor packed = checked(words, at::kInt, "packed words");
-    const int64_t rows = packed.size(0), n_words = packed.size(1);
-    if (bits == 3 && n_words % 3 != 0) {
+    if (bits == 3 && packed.size(1) % 3 != 0) {
         fail(ErrorCode::ShapeMismatch, "3-bit codes come in groups of three words",
-            {{"found", std::to_string(n_words)}});
+            {{"found", std::to_string(packed.size(1))}});
     }
-    const int64_t columns = n_words * kWordBits / bits;
-    at::Tensor values = at::empty({rows, columns}, at::kByte);
-    const auto* in = reinterpret_cast<const uint32_t*>(packed.const_data_ptr<int32_t>());
-    auto* out = values.mutable_data_ptr<uint8_t>();
-    at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            if (bits == 3) {
-                unpack_row_of_3(in + row * n_words, out + row * columns, n_words);
-            } else {
-                unpack_row_aligned(
-                    in + row * n_words, out + row * columns, n_words, static_cast<int>(bits));
-            }
-        }
-    });
-    return values;
+    return unpack_stream(packed.view(at::kUInt32), bits);
 }
 
 at::Tensor pack_gptq_codes(const at::Tensor& codes, int64_t bits)

@@ -3,8 +3,7 @@
 //
 // All orders here are little-endian bit streams: value i of a row occupies the bits
 // [bits·i, bits·(i+1)) of the row, bit 0 being the lowest bit of word 0. For 2, 4 and 8 bits that is
-// "32/bits values per word, first value lowest"; for 3 bits values 10 and 21 of every 32 straddle
-// two words. AWQ interleaves the eight values of a word besides. Source: formats.md 2.3, 4, golden
+// "32/bits values per word, first value lowest"; codes of 3, 5, 6 and 7 bits straddle words. AWQ interleaves the eight values of a word besides. Source: formats.md 2.3, 4, golden
 // vectors in appendix C.
 #pragma once
 
@@ -21,12 +20,19 @@ enum class ZeroOffset
     MinusOne, ///< zero point - 1 ("GPTQ v1")
 };
 
+/// Packs each row, 1 to 8 bits: codes uint8 [rows, columns] -> uint32 [rows, columns * bits / 32].
+/// Throws ShapeMismatch unless a row fills whole 32-bit words, InvalidSpec for a code that does not
+/// fit.
+at::Tensor pack_stream(const at::Tensor& codes, int64_t bits);
+
+/// Inverse -> uint8 [rows, columns]; the words of a row hold whole codes.
+at::Tensor unpack_stream(const at::Tensor& words, int64_t bits);
+
 /// Widths that the functions below accept: 2, 3, 4, 8.
 bool is_packable_width(int64_t bits);
 
-/// Packs each row: codes uint8 [rows, columns] -> int32 [rows, columns / 32 * bits].
-/// Throws ShapeMismatch unless `columns` fills whole 32-bit words, UnsupportedScheme for another
-/// width, and InvalidSpec for a code that does not fit.
+/// pack_stream with int32 words, as formats for GPUs have them: codes uint8 [rows, columns] -> int32
+/// [rows, columns / 32 * bits]. Throws besides UnsupportedScheme for another width.
 at::Tensor pack_bits(const at::Tensor& codes, int64_t bits);
 
 /// Inverse: words int32 [rows, columns / 32 * bits] -> uint8 [rows, columns].

@@ -22,6 +22,8 @@ private Q_SLOTS:
     void packsWeightsAlongTheInput();
     void unpacksWhatItPacked_data();
     void unpacksWhatItPacked();
+    void packsStreamsOfEveryWidth_data();
+    void packsStreamsOfEveryWidth();
     void refusesCodesThatDoNotFit();
     void refusesRowsThatDoNotFillWords();
     void refusesOtherWidths();
@@ -140,10 +142,40 @@ void BitPackTest::unpacksWhatItPacked()
     QVERIFY(at::equal(unpack_gptq_codes(pack_gptq_codes(codes, bits), bits), codes));
 }
 
+void BitPackTest::packsStreamsOfEveryWidth_data()
+{
+    QTest::addColumn<int>("bits");
+    for (int bits = 1; bits <= 8; ++bits) {
+        QTest::addRow("%d bits", bits) << bits;
+    }
+}
+
+void BitPackTest::packsStreamsOfEveryWidth()
+{
+    QFETCH(int, bits);
+    at::manual_seed(bits);
+    const at::Tensor codes = at::randint(0, 1 << bits, {70, 96}, at::kByte);
+    const at::Tensor words = pack_stream(codes, bits);
+    QCOMPARE(words.scalar_type(), at::kUInt32);
+    QCOMPARE(words.sizes(), at::IntArrayRef({70, 3 * bits}));
+    const at::Tensor stream = words.view(at::kInt).to(at::kLong);
+    for (const int64_t i : {0, 10, 21, 31, 95}) { // bit by bit, in the second row
+        int64_t code = 0;
+        for (int64_t k = 0; k < bits; ++k) {
+            const int64_t place = i * bits + k;
+            code |= (stream[1][place / 32].item<int64_t>() >> (place % 32) & 1) << k;
+        }
+        QCOMPARE(code, codes[1][i].item<int64_t>());
+    }
+    QVERIFY(at::equal(unpack_stream(words, bits), codes));
+}
+
 void BitPackTest::refusesCodesThatDoNotFit()
 {
     EXPECT_ERROR(InvalidSpec, EXPECT_WORDS({"16", "0 to 15"}),
         pack_bits(at::full({1, 8}, 16, at::kByte), 4));
+    EXPECT_ERROR(InvalidSpec, EXPECT_WORDS({"32", "0 to 31"}),
+        pack_stream(at::full({1, 32}, 32, at::kByte), 5));
 }
 
 void BitPackTest::refusesRowsThatDoNotFillWords()
@@ -152,6 +184,8 @@ void BitPackTest::refusesRowsThatDoNotFillWords()
         pack_bits(at::zeros({1, 9}, at::kByte), 4));
     EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"multiples of 32"}),
         pack_bits(at::zeros({1, 16}, at::kByte), 3));
+    EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"multiples of 16"}),
+        pack_stream(at::zeros({1, 24}, at::kByte), 6));
     EXPECT_ERROR(
         ShapeMismatch, EXPECT_WORDS({"three words"}), unpack_bits(at::zeros({1, 4}, at::kInt), 3));
 }
