@@ -87,11 +87,6 @@ std::string AutoAwqExporter::refusal(const Scheme& scheme) const
     return scheme.is_quantized() ? packed_int_refusal(scheme, kStyle) : "";
 }
 
-std::string AutoAwqExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 bool AutoAwqExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "awq");

@@ -130,11 +130,6 @@ std::string AutoGptqExporter::refusal(const Scheme& scheme) const
     return scheme.is_quantized() ? packed_int_refusal(scheme, {"auto_gptq"}) : "";
 }
 
-std::string AutoGptqExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 bool AutoGptqExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "gptq");

@@ -73,11 +73,6 @@ std::string AutoRoundExporter::plan_refusal(const Plan& plan) const
     return auto_round_plan_refusal(plan);
 }
 
-std::string AutoRoundExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 bool AutoRoundExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "auto-round");

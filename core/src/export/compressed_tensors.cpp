@@ -38,11 +38,6 @@ std::string CompressedTensorsExporter::refusal(const Scheme& scheme) const
     return compressed_refusal(scheme);
 }
 
-std::string CompressedTensorsExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 std::string CompressedTensorsExporter::cache_refusal(CacheType) const
 {
     return {};

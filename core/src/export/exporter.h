@@ -44,7 +44,7 @@ public:
     /// Empty: the format holds layers of this scheme. Otherwise the reason in one sentence.
     virtual std::string refusal(const Scheme& scheme) const = 0;
     /// Empty: the format holds models of this family. Otherwise the reason in one sentence.
-    virtual std::string model_refusal(const ModelInfo& model) const = 0;
+    virtual std::string model_refusal(const ModelInfo& /*model*/) const { return {}; }
     /// Empty: the format tells a runtime to keep keys and values so. Otherwise the reason.
     virtual std::string cache_refusal(CacheType type) const;
     /// Empty: the format describes these schemes beside each other. Otherwise the reason in one

@@ -74,11 +74,6 @@ std::string FakeExporter::refusal(const Scheme&) const
     return {};
 }
 
-std::string FakeExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 bool FakeExporter::recognizes(const fs::path& exported) const
 {
     if (!fs::is_regular_file(exported / kMarkerFile)) {

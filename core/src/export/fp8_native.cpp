@@ -119,11 +119,6 @@ std::string Fp8NativeExporter::plan_refusal(const Plan& plan) const
     return mixed_refusal(plan, id());
 }
 
-std::string Fp8NativeExporter::model_refusal(const ModelInfo&) const
-{
-    return {};
-}
-
 bool Fp8NativeExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "fp8");
