@@ -2,7 +2,6 @@
 #include "export/auto_awq.h"
 
 #include "base/text.h"
-#include "export/config_writer.h"
 #include "export/folder_verify.h"
 #include "export/packed_int.h"
 
@@ -44,12 +43,6 @@ std::vector<PackedIntTensor> layout_of(const ExportInput& input)
             "Give all quantized layers one scheme, or choose auto_round.");
     }
     return packed_int_layout(input, kStyle);
-}
-
-std::string how_to_load(const std::string& name)
-{
-    return concat("With vLLM: `vllm serve path/to/", name, "`. With transformers and the package ",
-        "`gptqmodel`:\n\n", transformers_example(name));
 }
 
 } // namespace
@@ -104,7 +97,7 @@ std::vector<std::string> AutoAwqExporter::notes(const ExportInput& input) const
 
 CardText AutoAwqExporter::card_text(const ExportInput& input) const
 {
-    return {"transformers", how_to_load(model_name(input.model))};
+    return {"transformers", vllm_or_transformers(input.model, " and the package `gptqmodel`")};
 }
 
 void AutoAwqExporter::write(

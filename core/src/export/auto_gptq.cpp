@@ -89,12 +89,6 @@ std::set<std::string> quantized_in_blocks(const ExportInput& input)
     return quantized == all ? std::set<std::string>() : quantized;
 }
 
-std::string how_to_load(const std::string& name)
-{
-    return concat("With vLLM: `vllm serve path/to/", name, "`. With transformers and the package ",
-        "`gptqmodel`:\n\n", transformers_example(name));
-}
-
 } // namespace
 
 Json auto_gptq_config(const ExportInput& input)
@@ -155,7 +149,7 @@ std::vector<std::string> AutoGptqExporter::notes(const ExportInput& input) const
 
 CardText AutoGptqExporter::card_text(const ExportInput& input) const
 {
-    return {"transformers", how_to_load(model_name(input.model))};
+    return {"transformers", vllm_or_transformers(input.model, " and the package `gptqmodel`")};
 }
 
 void AutoGptqExporter::write(

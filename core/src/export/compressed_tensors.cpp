@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/compressed_tensors.h"
 
-#include "base/text.h"
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
-#include "export/config_writer.h"
 
 namespace bitsmith::exporting {
 
@@ -14,14 +12,6 @@ namespace {
 
 /// Its line in the header of the weights, and its name in config.json and the list of files.
 constexpr int64_t kBytesPerTensor = 512;
-
-std::string how_to_load(const std::string& name, CacheType cache)
-{
-    const char* option = cache == CacheType::Fp8 ? " --kv-cache-dtype fp8" : "";
-    return concat("With vLLM: `vllm serve path/to/", name, option,
-        "`. With transformers and the package ", "`compressed-tensors`:\n\n",
-        transformers_example(name));
-}
 
 } // namespace
 
@@ -60,8 +50,10 @@ std::vector<std::string> CompressedTensorsExporter::notes(const ExportInput& inp
 
 CardText CompressedTensorsExporter::card_text(const ExportInput& input) const
 {
-    return {
-        "transformers", how_to_load(model_name(input.model), input.spec.recipe.static_kv_dtype)};
+    const bool is_fp8 = input.spec.recipe.static_kv_dtype == CacheType::Fp8;
+    return {"transformers",
+        vllm_or_transformers(input.model, " and the package `compressed-tensors`",
+            is_fp8 ? " --kv-cache-dtype fp8" : "")};
 }
 
 void CompressedTensorsExporter::write(

@@ -153,6 +153,14 @@ std::string transformers_example(const std::string& name)
         "tokenizer = AutoTokenizer.from_pretrained(\"path/to/", name, "\")\n```");
 }
 
+std::string vllm_or_transformers(
+    const source::ModelSource& model, std::string_view aside, std::string_view options)
+{
+    const std::string name = model_name(model);
+    return concat("With vLLM: `vllm serve path/to/", name, options, "`. With transformers", aside,
+        ":\n\n", transformers_example(name));
+}
+
 int64_t folder_bytes(const ExportInput& input, const std::vector<tensor::TensorEntry>& entries,
     int64_t bytes_per_tensor)
 {

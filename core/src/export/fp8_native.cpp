@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/fp8_native.h"
 
-#include "export/config_writer.h"
 #include "export/folder_verify.h"
 #include "export/fp8_native_layout.h"
 
@@ -14,13 +13,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kBytesPerTensor = 384; ///< its line in the header, and its name in config.json
-
-std::string how_to_load(const std::string& name)
-{
-    return concat("With vLLM: `vllm serve path/to/", name,
-        "`. With transformers, which decodes the ", "weights where there is no GPU for FP8:\n\n",
-        transformers_example(name));
-}
 
 /// "3 layers, the first of them model.layers.0.mlp.up_proj".
 std::string some_of(const std::vector<std::string>& layers)
@@ -154,7 +146,9 @@ std::vector<std::string> Fp8NativeExporter::notes(const ExportInput& input) cons
 
 CardText Fp8NativeExporter::card_text(const ExportInput& input) const
 {
-    return {"transformers", how_to_load(model_name(input.model))};
+    return {"transformers",
+        vllm_or_transformers(
+            input.model, ", which decodes the weights where there is no GPU for FP8")};
 }
 
 void Fp8NativeExporter::write(
