@@ -57,13 +57,6 @@ const PlannedLayer* odd_layer(const Plan& plan, const PlannedLayer* first)
     return odd == plan.layers.end() ? nullptr : &*odd;
 }
 
-const PlannedLayer* first_quantized(const Plan& plan)
-{
-    const auto first = std::find_if(plan.layers.begin(), plan.layers.end(),
-        [](const PlannedLayer& layer) { return layer.scheme.is_quantized(); });
-    return first == plan.layers.end() ? nullptr : &*first;
-}
-
 /// Scales of FP8 are a vector where compressed-tensors has a column, and those of tiles have the name
 /// that DeepSeek gave them.
 void adapt_scale(CompressedTensor& scale, const PlannedLayer& layer)

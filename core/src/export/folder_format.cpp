@@ -44,6 +44,13 @@ const PlannedLayer* quantized_layer(
     return layer != nullptr && layer->scheme.is_quantized() ? layer : nullptr;
 }
 
+const PlannedLayer* first_quantized(const Plan& plan)
+{
+    const auto first = std::find_if(plan.layers.begin(), plan.layers.end(),
+        [](const PlannedLayer& layer) { return layer.scheme.is_quantized(); });
+    return first == plan.layers.end() ? nullptr : &*first;
+}
+
 c10::ScalarType copied_type(const source::ModelSource& model, const tensor::TensorEntry& entry)
 {
     // Tensors of a GGUF arrive decoded to fp32 whatever they were, so the model's own type is used.
@@ -76,13 +83,9 @@ std::vector<const PlannedLayer*> heads_to_add(
 
 std::string mixed_refusal(const Plan& plan, std::string_view format)
 {
-    const PlannedLayer* first = nullptr;
+    const PlannedLayer* first = first_quantized(plan);
     for (const PlannedLayer& layer : plan.layers) {
-        if (!layer.scheme.is_quantized()) {
-            continue;
-        }
-        first = first == nullptr ? &layer : first;
-        if (layer.scheme != first->scheme) {
+        if (layer.scheme.is_quantized() && layer.scheme != first->scheme) {
             return concat(format, " has one scheme for all layers, but ", first->name, " is ",
                 scheme_name(first->scheme), " and ", layer.name, " is ", scheme_name(layer.scheme));
         }

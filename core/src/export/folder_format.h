@@ -41,6 +41,8 @@ std::vector<tensor::TensorEntry> entries_of(const std::vector<FolderTensor<Part>
 /// The quantized layer whose tensor is `tensor` = layer + `ending`; null for all others.
 const PlannedLayer* quantized_layer(
     const Plan& plan, std::string_view tensor, std::string_view ending);
+/// Null when there is none.
+const PlannedLayer* first_quantized(const Plan& plan);
 /// Element type in which a tensor of the source is written.
 c10::ScalarType copied_type(const source::ModelSource& model, const tensor::TensorEntry& entry);
 /// Whether a head that was tied in the source is quantized and therefore written on its own.

@@ -6,8 +6,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 namespace bitsmith::exporting {
 
 namespace {
@@ -50,9 +48,8 @@ const Scheme& fp8_scheme(const Plan& plan)
         fail(ErrorCode::UnsupportedScheme, reason, {},
             "Keep layers at 16 bits, or export to llm_compressor.");
     }
-    const auto first = std::find_if(plan.layers.begin(), plan.layers.end(),
-        [](const PlannedLayer& layer) { return layer.scheme.is_quantized(); });
-    if (first == plan.layers.end()) {
+    const PlannedLayer* first = first_quantized(plan);
+    if (first == nullptr) {
         fail(ErrorCode::UnsupportedScheme, "fp8 holds models with quantized layers only",
             {{"found", "no quantized layer"}}, "Export to fake.");
     }
