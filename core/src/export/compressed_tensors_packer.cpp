@@ -3,7 +3,6 @@
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
 #include "quant/cache_numbers.h"
-#include "quant/fp8_codec.h"
 #include "quant/nv_codec.h"
 #include "tensor/bit_pack.h"
 
@@ -36,15 +35,6 @@ at::Tensor pack_pairs(const at::Tensor& codes)
 {
     const at::Tensor pairs = codes.reshape({codes.size(0), codes.size(1) / 2, 2});
     return pairs.select(2, 0).bitwise_or(pairs.select(2, 1).bitwise_left_shift(4)).contiguous();
-}
-
-at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string& layer)
-{
-    if (!weight.input_max.defined()) {
-        fail(ErrorCode::MissingTensor, "the largest activation of a layer is not known",
-            {{"layer", layer}}, "Quantize again with calibration samples.");
-    }
-    return weight.input_max.to(at::kCPU, at::kFloat).reshape({1});
 }
 
 at::Tensor cache_scale_of(const quant::QuantizedStore& store, const CompressedTensor& tensor)
@@ -107,9 +97,7 @@ at::Tensor CompressedPacker::produce(const CompressedTensor& tensor)
     case CompressedPart::GlobalScale:
         return weight.super_scales.to(at::kFloat).reshape({1});
     case CompressedPart::InputScale:
-        return quant::Fp8Codec()
-            .scales(largest_input(weight, tensor.source), {}, {}, /*wants_stored=*/true)
-            .stored;
+        return input_scale(weight, tensor.source);
     case CompressedPart::InputGlobalScale:
         return quant::NvCodec::tensor_divisor(largest_input(weight, tensor.source));
     case CompressedPart::Copy:

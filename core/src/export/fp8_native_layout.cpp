@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/fp8_native_layout.h"
 
-#include "quant/fp8_codec.h"
 #include "quant/group_layout.h"
 
 #include <ATen/ATen.h>
@@ -9,18 +8,6 @@
 namespace bitsmith::exporting {
 
 namespace {
-
-at::Tensor input_scale(const quant::QuantizedWeight& weight, const std::string& layer)
-{
-    if (!weight.input_max.defined()) {
-        fail(ErrorCode::MissingTensor, "the largest activation of a layer is not known",
-            {{"layer", layer}}, "Quantize again with calibration samples.");
-    }
-    return quant::Fp8Codec()
-        .scales(weight.input_max.to(at::kCPU, at::kFloat).reshape({1}), {}, {},
-            /*wants_stored=*/true)
-        .stored;
-}
 
 void add_layer(std::vector<Fp8Tensor>& layout, const PlannedLayer& layer)
 {

@@ -2,6 +2,7 @@
 #include "export/planned_weights.h"
 
 #include "export/config_writer.h"
+#include "quant/fp8_codec.h"
 #include "quant/group_layout.h"
 
 #include <ATen/ATen.h>
@@ -64,6 +65,22 @@ at::Tensor finite_as(const at::Tensor& values, c10::ScalarType type, const std::
             {{"layer", layer}, {"allowed", at::toString(type)}}, "Keep this layer at 16 bits.");
     }
     return result;
+}
+
+at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string& layer)
+{
+    if (!weight.input_max.defined()) {
+        fail(ErrorCode::MissingTensor, "the largest activation of a layer is not known",
+            {{"layer", layer}}, "Quantize again with calibration samples.");
+    }
+    return weight.input_max.to(at::kCPU, at::kFloat).reshape({1});
+}
+
+at::Tensor input_scale(const quant::QuantizedWeight& weight, const std::string& layer)
+{
+    return quant::Fp8Codec()
+        .scales(largest_input(weight, layer), {}, {}, /*wants_stored=*/true)
+        .stored;
 }
 
 } // namespace bitsmith::exporting

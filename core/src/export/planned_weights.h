@@ -35,6 +35,12 @@ c10::ScalarType value_type(const source::ModelSource& model, const PlannedLayer&
 /// `values` as `type`; throws NumericFailure naming the layer when one is not finite afterwards.
 at::Tensor finite_as(const at::Tensor& values, c10::ScalarType type, const std::string& layer);
 
+/// fp32 [1]: the largest magnitude of the layer's inputs in calibration. Throws MissingTensor where it
+/// is not known.
+at::Tensor largest_input(const quant::QuantizedWeight& weight, const std::string& layer);
+/// fp32 [1]: the scale that FP8 activations of this layer are rounded with. Throws likewise.
+at::Tensor input_scale(const quant::QuantizedWeight& weight, const std::string& layer);
+
 /// Findings about tensors of a folder that are not, bit for bit, what `packer` produces.
 template <class Part, class Packer>
 std::vector<std::string> byte_findings(const tensor::TensorSource& stored,
