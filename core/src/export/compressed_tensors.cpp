@@ -3,6 +3,7 @@
 
 #include "export/compressed_tensors_config.h"
 #include "export/compressed_tensors_layout.h"
+#include "export/folder_verify.h"
 
 namespace bitsmith::exporting {
 
@@ -62,6 +63,16 @@ void CompressedTensorsExporter::write(
     CompressedPacker packer(input);
     write_tensors(context, fs, input, folder, compressed_layout(input), packer);
     write_other_files(fs, *this, input, folder, compressed_tensors_config(input));
+}
+
+std::vector<std::string> CompressedTensorsExporter::verify(
+    const fs::path& folder, const ExportInput* input) const
+{
+    return verify_folder(folder, input, [&](const Reopened& opened) {
+        CompressedPacker packer(*input);
+        return compare_folder(
+            opened, *input, compressed_tensors_config(*input), compressed_layout(*input), packer);
+    });
 }
 
 } // namespace bitsmith::exporting
