@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::array kElementTypeKeys = {"torch_dtype", "dtype"};
+
 /// Written by the export itself, or about the source's own weights.
 const std::set<std::string>& own_files()
 {
@@ -34,7 +36,7 @@ bool is_weight_file(const std::string& name)
 
 std::string dtype_word(const Json& config)
 {
-    for (const char* key : {"torch_dtype", "dtype"}) {
+    for (const char* key : kElementTypeKeys) {
         if (config.contains(key) && config[key].is_string()) {
             return config[key].get<std::string>();
         }
@@ -108,6 +110,18 @@ Json exported_config(const source::ModelSource& model, const Json& quantization,
         config["quantization_config"] = quantization;
     }
     return config;
+}
+
+void set_element_type(Json& config, std::string_view dtype)
+{
+    for (const char* key : kElementTypeKeys) {
+        if (config.contains(key)) {
+            config[key] = dtype;
+        }
+    }
+    if (config.contains("text_config") && config["text_config"].is_object()) {
+        set_element_type(config["text_config"], dtype);
+    }
 }
 
 void write_text(FileSystem& fs, const fs::path& file, std::string_view text)

@@ -20,6 +20,10 @@ c10::ScalarType float_type(const source::ModelSource& model);
 /// `untie`.
 Json exported_config(const source::ModelSource& model, const Json& quantization, bool untie);
 
+/// Names `dtype` ("float16") wherever `config` or the one of its decoder names an element type; newer
+/// versions of transformers write `dtype`, older ones `torch_dtype`.
+void set_element_type(Json& config, std::string_view dtype);
+
 /// Copies side files byte for byte, except those that the export writes itself. Throws FileCorrupt
 /// for a name that leaves the folder.
 void write_side_files(

@@ -19,19 +19,6 @@ namespace {
 constexpr int64_t kOtherFilesBytes = 1LL << 20;
 constexpr std::string_view kWeight = ".weight";
 
-/// Where configurations name the element type: themselves and that of a nested decoder.
-void set_dtype(Json& config, std::string_view dtype)
-{
-    for (const char* key : {"torch_dtype", "dtype"}) {
-        if (config.contains(key)) {
-            config[key] = dtype;
-        }
-    }
-    if (config.contains("text_config") && config["text_config"].is_object()) {
-        set_dtype(config["text_config"], dtype);
-    }
-}
-
 } // namespace
 
 const PlannedLayer* quantized_layer(
@@ -142,7 +129,7 @@ void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInp
 {
     Json config = exported_config(input.model, quantization, unties_head(input));
     if (!dtype.empty()) {
-        set_dtype(config, dtype);
+        set_element_type(config, dtype);
     }
     write_side_files(fs, input.model, folder);
     write_text(fs, folder / "README.md", model_card(input, exporter));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "run/typed_model.h"
 
+#include "export/config_writer.h"
 #include "tensor/dtype.h"
 
 #include <bitsmith/error.h>
@@ -77,16 +78,6 @@ const char* config_word(c10::ScalarType type)
     return type == at::kHalf ? "float16" : type == at::kFloat ? "float32" : "bfloat16";
 }
 
-/// Newer versions of transformers write `dtype`, older ones `torch_dtype`.
-void set_type(Json& config, const char* word)
-{
-    for (const char* field : {"torch_dtype", "dtype"}) {
-        if (config.contains(field)) {
-            config[field] = word;
-        }
-    }
-}
-
 } // namespace
 
 std::shared_ptr<const source::ModelSource> typed_model(
@@ -95,11 +86,8 @@ std::shared_ptr<const source::ModelSource> typed_model(
     auto typed = std::make_shared<source::ModelSource>(*model);
     typed->tensors = std::make_shared<TypedTensors>(model->tensors, type);
     const char* word = config_word(type);
-    set_type(typed->config, word);
+    exporting::set_element_type(typed->config, word);
     typed->config["torch_dtype"] = word;
-    if (typed->config.contains("text_config") && typed->config["text_config"].is_object()) {
-        set_type(typed->config["text_config"], word);
-    }
     return typed;
 }
 
