@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "source/side_file.h"
+#include "tensor/gguf_writer.h"
 
 #include <bitsmith/error.h>
 
@@ -26,35 +27,25 @@ int64_t part_count(const tensor::GgufMetadata& metadata)
     return std::max<int64_t>(count, 1);
 }
 
-std::string five_digits(int64_t number)
-{
-    const std::string digits = std::to_string(number);
-    return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
-}
-
-std::string part_name(const std::string& stem, int64_t index, int64_t count)
-{
-    return concat(stem, "-", five_digits(index + 1), "-of-", five_digits(count), ".gguf");
-}
-
 /// NAME of NAME-00001-of-0000N.gguf.
-std::string part_stem(const std::filesystem::path& file, int64_t count)
+std::string part_stem(const std::filesystem::path& file, std::size_t count)
 {
     const std::string name = file.filename().string();
-    const std::string end = concat("-of-", five_digits(count), ".gguf");
-    const std::size_t tail = std::string_view("-00001").size() + end.size();
-    const std::string number =
-        name.ends_with(end) && name.size() >= tail ? name.substr(name.size() - tail, 6) : "";
+    const std::string first = tensor::gguf_part_name("", 0, count);
+    const std::string_view end = std::string_view(first).substr(std::string_view("-00001").size());
+    const std::string number = name.ends_with(end) && name.size() >= first.size()
+        ? name.substr(name.size() - first.size(), first.size() - end.size())
+        : "";
     const bool is_number = !number.empty() && number[0] == '-'
         && std::all_of(
             number.begin() + 1, number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
     if (!is_number) {
         fail(ErrorCode::FileNotFound, "GGUF is one part of several and its name does not say which",
             {{"file", file.string()}, {"field", "split.count"}, {"found", concat(count)},
-                {"allowed", part_name("NAME", 0, count)}},
+                {"allowed", tensor::gguf_part_name("NAME", 0, count)}},
             "Give the parts the names they were published with.");
     }
-    return name.substr(0, name.size() - tail);
+    return name.substr(0, name.size() - first.size());
 }
 
 void check_part(const tensor::GgufReader& part, std::size_t index, std::size_t count)
@@ -100,15 +91,17 @@ GgufParts::GgufParts(const std::vector<std::shared_ptr<const ByteSource>>& parts
 std::shared_ptr<const GgufParts> GgufParts::open(const std::filesystem::path& file)
 {
     std::vector<std::shared_ptr<const ByteSource>> sources{map_file(file)};
-    const int64_t count = part_count(tensor::GgufReader(sources.front()).metadata());
+    const auto count =
+        static_cast<std::size_t>(part_count(tensor::GgufReader(sources.front()).metadata()));
     if (count == 1) {
         return std::make_shared<const GgufParts>(sources);
     }
     const std::string stem = part_stem(file, count);
     sources.clear();
     std::vector<std::string> missing;
-    for (int64_t i = 0; i < count; ++i) {
-        const std::filesystem::path part = file.parent_path() / part_name(stem, i, count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::filesystem::path part =
+            file.parent_path() / tensor::gguf_part_name(stem, i, count);
         if (std::filesystem::is_regular_file(part)) {
             require_inside(file.parent_path(), part);
             sources.push_back(map_file(part));
