@@ -5,7 +5,6 @@
 #include "source/compressed_layer.h"
 #include "source/config_fields.h"
 #include "source/fp8_source.h"
-#include "source/layer_parts.h"
 #include "source/mlx_source.h"
 #include "source/name_pattern.h"
 #include "source/packed_layer.h"
@@ -43,7 +42,7 @@ LayerRules layer_rules(const Json& config)
     return rules;
 }
 
-PackedRule rule_for(const LayerRules& rules, const std::string& layer, PackedRule rule)
+PackedRule rule_for(const LayerRules& rules, const std::string& layer, const PackedRule& common)
 {
     const Json* own = &member(rules.exact, layer);
     if (own->is_null()) {
@@ -51,10 +50,7 @@ PackedRule rule_for(const LayerRules& rules, const std::string& layer, PackedRul
             [&](const auto& entry) { return entry.first.occurs_in(layer); });
         own = found == rules.patterns.end() ? own : found->second;
     }
-    rule.bits = integer_field(*own, "bits", rule.bits);
-    rule.group_size = integer_field(*own, "group_size", rule.group_size);
-    rule.sym = flag_field(*own, "sym", rule.sym);
-    return rule;
+    return with_fields(*own, common);
 }
 
 DecodedPtr open_integers(const Json& config, TensorsPtr stored, PackedRule common)
@@ -66,17 +62,9 @@ DecodedPtr open_integers(const Json& config, TensorsPtr stored, PackedRule commo
         unsupported_field("act_bits", std::to_string(act), "16");
     }
     const LayerRules rules = layer_rules(config);
-    common.bits = integer_field(config, "bits", common.bits);
-    common.group_size = integer_field(config, "group_size", common.group_size);
-    common.sym = flag_field(config, "sym", common.sym);
-    return std::make_shared<DecodedSource>(std::move(stored),
-        [&](const tensor::TensorSource& tensors,
-            const tensor::TensorEntry& entry) -> std::unique_ptr<const StoredLayer> {
-            const std::string layer = layer_of(entry.name, ".qweight");
-            return layer.empty()
-                ? nullptr
-                : find_packed_layer(tensors, layer, rule_for(rules, layer, common));
-        });
+    common = with_fields(config, common);
+    return open_packed(std::move(stored),
+        [&](const std::string& layer) { return rule_for(rules, layer, common); });
 }
 
 DecodedPtr open_minus_one(const Json& config, TensorsPtr stored)
@@ -89,7 +77,7 @@ DecodedPtr open_awq_order(const Json& config, TensorsPtr stored)
     return open_integers(config, std::move(stored), {.order = PackedOrder::Awq});
 }
 
-DecodedPtr open_small_floats(const Json& /*config*/, TensorsPtr stored, DataType byte_pairs)
+DecodedPtr open_small_floats(TensorsPtr stored, DataType byte_pairs)
 {
     CompressedConfig layout;
     layout.byte_pairs = byte_pairs;
@@ -106,19 +94,19 @@ bool is_mx_int(const Json& config)
 
 DecodedPtr open_plain_zeros(const Json& config, TensorsPtr stored)
 {
-    return is_mx_int(config) ? open_small_floats(config, std::move(stored), DataType::MxInt)
+    return is_mx_int(config) ? open_small_floats(std::move(stored), DataType::MxInt)
                              : open_integers(config, std::move(stored), {});
 }
 
 DecodedPtr open_compressor(const Json& config, TensorsPtr stored)
 {
     return open_small_floats(
-        config, std::move(stored), is_mx_int(config) ? DataType::MxInt : DataType::MxFp);
+        std::move(stored), is_mx_int(config) ? DataType::MxInt : DataType::MxFp);
 }
 
-DecodedPtr open_e5m3(const Json& config, TensorsPtr stored)
+DecodedPtr open_e5m3(const Json& /*config*/, TensorsPtr stored)
 {
-    return open_small_floats(config, std::move(stored), DataType::NvFpE5m3);
+    return open_small_floats(std::move(stored), DataType::NvFpE5m3);
 }
 
 /// Absent means auto_gptq for integers (formats.md 2.11); weight-only FP8 has no word either (2.8).

@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "source/config_fields.h"
-#include "source/layer_parts.h"
 #include "source/packed_layer.h"
 
 namespace bitsmith::source {
@@ -37,12 +36,7 @@ std::shared_ptr<const DecodedSource> open_awq(
     const Json& quantization_config, std::shared_ptr<const tensor::TensorSource> stored)
 {
     const PackedRule rule = awq_rule(quantization_config);
-    return std::make_shared<DecodedSource>(std::move(stored),
-        [&rule](const tensor::TensorSource& tensors,
-            const tensor::TensorEntry& entry) -> std::unique_ptr<const StoredLayer> {
-            const std::string layer = layer_of(entry.name, ".qweight");
-            return layer.empty() ? nullptr : find_packed_layer(tensors, layer, rule);
-        });
+    return open_packed(std::move(stored), [&](const std::string&) { return rule; });
 }
 
 } // namespace bitsmith::source

@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "source/config_fields.h"
-#include "source/layer_parts.h"
 #include "source/name_pattern.h"
 #include "source/packed_layer.h"
 
@@ -26,14 +25,6 @@ struct GptqConfig
     PackedRule common;
     std::vector<DynamicRule> rules;
 };
-
-PackedRule rule_from(const Json& values, PackedRule rule)
-{
-    rule.bits = integer_field(values, "bits", rule.bits);
-    rule.group_size = integer_field(values, "group_size", rule.group_size);
-    rule.sym = flag_field(values, "sym", rule.sym);
-    return rule;
-}
 
 std::vector<DynamicRule> dynamic_rules(const Json& dynamic)
 {
@@ -73,7 +64,7 @@ GptqConfig gptq_config(const Json& config)
     if (member(config, "bits").is_null()) {
         malformed_field("bits", "2, 3, 4, 8");
     }
-    result.common = rule_from(config, result.common);
+    result.common = with_fields(config, result.common);
     result.rules = dynamic_rules(member(config, "dynamic"));
     return result;
 }
@@ -88,7 +79,7 @@ PackedRule rule_for(const GptqConfig& config, const std::string& layer)
             fail(ErrorCode::FileCorrupt, "a layer is packed that the configuration leaves alone",
                 {{"tensor", layer + ".qweight"}, {"field", "quantization_config.dynamic"}});
         }
-        return rule_from(rule.values, config.common);
+        return with_fields(rule.values, config.common);
     }
     return config.common;
 }
@@ -99,13 +90,8 @@ std::shared_ptr<const DecodedSource> open_gptq(
     const Json& quantization_config, std::shared_ptr<const tensor::TensorSource> stored)
 {
     const GptqConfig config = gptq_config(quantization_config);
-    return std::make_shared<DecodedSource>(std::move(stored),
-        [&config](const tensor::TensorSource& tensors,
-            const tensor::TensorEntry& entry) -> std::unique_ptr<const StoredLayer> {
-            const std::string layer = layer_of(entry.name, ".qweight");
-            return layer.empty() ? nullptr
-                                 : find_packed_layer(tensors, layer, rule_for(config, layer));
-        });
+    return open_packed(
+        std::move(stored), [&](const std::string& layer) { return rule_for(config, layer); });
 }
 
 } // namespace bitsmith::source

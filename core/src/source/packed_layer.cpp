@@ -2,6 +2,7 @@
 #include "source/packed_layer.h"
 
 #include "base/text.h"
+#include "source/config_fields.h"
 #include "source/layer_parts.h"
 
 #include <bitsmith/error.h>
@@ -113,8 +114,6 @@ void check_parts(StoredLayer& layer, const PackedRule& rule, const TensorSource&
     }
 }
 
-} // namespace
-
 std::unique_ptr<const StoredLayer> find_packed_layer(
     const TensorSource& stored, const std::string& name, const PackedRule& rule)
 {
@@ -136,6 +135,27 @@ std::unique_ptr<const StoredLayer> find_packed_layer(
     layer->scheme.sym = rule.sym;
     check_parts(*layer, rule, stored);
     return layer;
+}
+
+} // namespace
+
+PackedRule with_fields(const Json& values, PackedRule rule)
+{
+    rule.bits = integer_field(values, "bits", rule.bits);
+    rule.group_size = integer_field(values, "group_size", rule.group_size);
+    rule.sym = flag_field(values, "sym", rule.sym);
+    return rule;
+}
+
+std::shared_ptr<const DecodedSource> open_packed(std::shared_ptr<const TensorSource> stored,
+    const std::function<PackedRule(const std::string& layer)>& rule_of)
+{
+    return std::make_shared<DecodedSource>(std::move(stored),
+        [&](const TensorSource& tensors,
+            const TensorEntry& entry) -> std::unique_ptr<const StoredLayer> {
+            const std::string layer = layer_of(entry.name, ".qweight");
+            return layer.empty() ? nullptr : find_packed_layer(tensors, layer, rule_of(layer));
+        });
 }
 
 } // namespace bitsmith::source

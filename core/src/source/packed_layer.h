@@ -8,10 +8,12 @@
 //   g_idx    I32 [in], the group of each column; may be absent   none
 #pragma once
 
+#include "base/json_io.h"
 #include "source/decoded_source.h"
 #include "tensor/bit_pack.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -37,10 +39,15 @@ struct PackedRule
     tensor::ZeroOffset offset = tensor::ZeroOffset::Plain;
 };
 
-/// Checks the tensors of layer `name`, which has qweight. Throws UnsupportedFormat for a width that
-/// is not packed like this, FileCorrupt for tensors that do not fit each other and the rule,
-/// MissingTensor. Values of g_idx are checked when the layer is loaded.
-std::unique_ptr<const StoredLayer> find_packed_layer(
-    const tensor::TensorSource& stored, const std::string& name, const PackedRule& rule);
+/// `rule` with what `values` says about bits, group_size and sym. Throws UnsupportedFormat for a value
+/// of another kind.
+PackedRule with_fields(const Json& values, PackedRule rule);
+
+/// `stored` with each layer that has qweight decoded by rule_of(name of the layer). Throws
+/// UnsupportedFormat for a width that is not packed like this, FileCorrupt for tensors that do not fit
+/// each other and the rule, MissingTensor, and what `rule_of` throws. Values of g_idx are checked when
+/// a layer is loaded.
+std::shared_ptr<const DecodedSource> open_packed(std::shared_ptr<const tensor::TensorSource> stored,
+    const std::function<PackedRule(const std::string& layer)>& rule_of);
 
 } // namespace bitsmith::source

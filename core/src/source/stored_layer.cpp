@@ -2,6 +2,7 @@
 #include "source/stored_layer.h"
 
 #include "base/text.h"
+#include "quant/affine.h"
 #include "quant/element_grid.h"
 
 #include <bitsmith/error.h>
@@ -17,11 +18,6 @@ namespace {
 
 using tensor::TensorSource;
 
-bool is_integer(const Scheme& scheme)
-{
-    return scheme.data_type == DataType::Int || scheme.data_type == DataType::IntFloatZero;
-}
-
 double middle_code(const Scheme& scheme)
 {
     return std::ldexp(1.0, static_cast<int>(scheme.bits) - 1);
@@ -30,7 +26,7 @@ double middle_code(const Scheme& scheme)
 /// The numbers that codes stand for, before zero points and scales.
 at::Tensor elements(const Scheme& scheme, const at::Tensor& codes)
 {
-    if (is_integer(scheme) || codes.scalar_type() != at::kByte) {
+    if (quant::is_affine(scheme) || codes.scalar_type() != at::kByte) {
         return codes.to(at::kFloat);
     }
     return (scheme.data_type == DataType::MxInt ? quant::kFixed4 : quant::kE2M1).values(codes);
@@ -194,7 +190,7 @@ quant::QuantizedWeight quantized_weight(
     }
     weight.scales = parts.scales.contiguous();
     weight.super_scales = parts.super_scales;
-    if (is_integer(scheme)) {
+    if (quant::is_affine(scheme)) {
         weight.scales = weight.scales.to(at::kHalf);
         weight.zeros = !parts.zeros.defined()
             ? at::full(weight.scales.sizes(), middle_code(scheme), at::kByte)
