@@ -30,10 +30,13 @@ struct LayerRules
 LayerRules layer_rules(const Json& config)
 {
     LayerRules rules{member(config, "extra_config"), {}};
+    if (!rules.exact.is_null() && !rules.exact.is_object()) {
+        malformed_field("extra_config", rules.exact, "an object");
+    }
     for (const auto& [key, values] : rules.exact.items()) {
         const std::string field = concat("extra_config.", key);
         if (!values.is_object()) {
-            malformed_field(field, "an object");
+            malformed_field(field, values, "an object");
         }
         if (is_pattern(key)) {
             rules.patterns.emplace_back(NamePattern(key, field), &values);

@@ -21,8 +21,8 @@ namespace bitsmith::source {
 /// `stored` are the tensors of the files, `quantization_config` the object of config.json. Widths
 /// and group sizes of integers may differ per layer (`extra_config`: exact names first, then
 /// patterns anywhere in the name, in order). Throws UnsupportedFormat for another method, packing
-/// or data type, FileCorrupt for tensors that do not fit the configuration, MissingTensor for an
-/// incomplete layer.
+/// or data type, FileCorrupt for rules that are no objects and tensors that do not fit the
+/// configuration, MissingTensor for an incomplete layer.
 std::shared_ptr<const DecodedSource> open_auto_round(
     const Json& quantization_config, std::shared_ptr<const tensor::TensorSource> stored);
 

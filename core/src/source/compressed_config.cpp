@@ -48,7 +48,7 @@ void add_group(CompressedConfig& config, const Json& group, const std::string& f
     const std::string& common_format)
 {
     if (!group.is_object()) {
-        malformed_field(field, "an object");
+        malformed_field(field, group, "an object");
     }
     const std::string format = format_of(group, concat(field, ".format"), common_format);
     const Json& weights = member(group, "weights");
@@ -57,7 +57,7 @@ void add_group(CompressedConfig& config, const Json& group, const std::string& f
     }
     const Json& bits = weights.is_object() ? member(weights, "num_bits") : weights;
     if (!bits.is_number_integer()) {
-        malformed_field(concat(field, ".weights.num_bits"), "an integer");
+        malformed_field(concat(field, ".weights.num_bits"), bits, "an integer");
     }
     if (const Json& structure = member(weights, "block_structure"); !structure.is_null()) {
         config.tiles.push_back(tile_of(structure, concat(field, ".weights.block_structure")));
@@ -88,7 +88,7 @@ CompressedConfig read_compressed_config(const Json& quantization_config)
     const std::string format = format_of(quantization_config, "format", kPackedFormat);
     const Json& groups = member(quantization_config, "config_groups");
     if (!groups.is_object()) {
-        malformed_field("config_groups", "an object");
+        malformed_field("config_groups", groups, "an object");
     }
     CompressedConfig config;
     const auto usual = std::exchange(config.tiles, {});

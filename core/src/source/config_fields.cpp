@@ -28,10 +28,11 @@ void unsupported_field(
             {"allowed", allowed}});
 }
 
-void malformed_field(const std::string& field, const std::string& allowed)
+void malformed_field(const std::string& field, const Json& found, const std::string& allowed)
 {
     fail(ErrorCode::FileCorrupt, "quantization_config is malformed",
-        {{"field", printable(concat("quantization_config.", field))}, {"allowed", allowed}});
+        {{"field", printable(concat("quantization_config.", field))},
+            {"found", found.is_null() ? "absent" : printable(found.dump())}, {"allowed", allowed}});
 }
 
 void require_object(const Json& quantization_config)
@@ -87,7 +88,7 @@ std::pair<int64_t, int64_t> tile_of(const Json& sizes, const std::string& field)
 {
     if (!sizes.is_array() || sizes.size() != 2 || !is_tile_side(sizes[0])
         || !is_tile_side(sizes[1])) {
-        malformed_field(field, concat("two positive integers up to ", kLargestTile));
+        malformed_field(field, sizes, concat("two positive integers up to ", kLargestTile));
     }
     return {sizes[0].get<int64_t>(), sizes[1].get<int64_t>()};
 }

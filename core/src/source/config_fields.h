@@ -13,8 +13,9 @@ namespace bitsmith::source {
 /// Throws UnsupportedFormat naming "quantization_config.<field>".
 [[noreturn]] void unsupported_field(
     const std::string& field, const std::string& found, const std::string& allowed);
-/// Throws FileCorrupt naming "quantization_config.<field>".
-[[noreturn]] void malformed_field(const std::string& field, const std::string& allowed);
+/// Throws FileCorrupt naming "quantization_config.<field>"; null is said to be absent.
+[[noreturn]] void malformed_field(
+    const std::string& field, const Json& found, const std::string& allowed);
 
 /// Throws FileCorrupt unless the whole description is an object.
 void require_object(const Json& quantization_config);

@@ -29,13 +29,13 @@ struct GptqConfig
 std::vector<DynamicRule> dynamic_rules(const Json& dynamic)
 {
     if (!dynamic.is_null() && !dynamic.is_object()) {
-        malformed_field("dynamic", "an object");
+        malformed_field("dynamic", dynamic, "an object");
     }
     std::vector<DynamicRule> rules;
     for (const auto& [key, values] : dynamic.items()) {
         const std::string field = concat("dynamic.", key);
         if (!values.is_object() && !values.is_null()) {
-            malformed_field(field, "an object");
+            malformed_field(field, values, "an object");
         }
         const bool has_prefix = key.starts_with("+:") || key.starts_with("-:");
         rules.push_back(
@@ -61,8 +61,8 @@ GptqConfig gptq_config(const Json& config)
     if (const std::string type = text_field(config, "pack_dtype", "int32"); type != "int32") {
         unsupported_field("pack_dtype", type, "int32");
     }
-    if (member(config, "bits").is_null()) {
-        malformed_field("bits", "2, 3, 4, 8");
+    if (const Json& bits = member(config, "bits"); bits.is_null()) {
+        malformed_field("bits", bits, "2, 3, 4, 8");
     }
     result.common = with_fields(config, result.common);
     result.rules = dynamic_rules(member(config, "dynamic"));

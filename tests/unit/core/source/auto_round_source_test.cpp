@@ -35,6 +35,8 @@ private Q_SLOTS:
     void passesOtherTensorsThrough();
     void refusesWhatItCannotRead_data();
     void refusesWhatItCannotRead();
+    void refusesRulesThatAreNoObject_data();
+    void refusesRulesThatAreNoObject();
     void refusesTensorsThatDoNotFit_data();
     void refusesTensorsThatDoNotFit();
     void refusesALayerWithoutScales();
@@ -295,6 +297,32 @@ void AutoRoundSourceTest::refusesWhatItCannotRead()
     const auto stored = std::make_shared<test::MemoryTensors>();
     EXPECT_ERROR(UnsupportedFormat, EXPECT_WORDS({field.toStdString()}),
         source::open_auto_round(config, stored));
+}
+
+void AutoRoundSourceTest::refusesRulesThatAreNoObject_data()
+{
+    QTest::addColumn<QByteArray>("rules");
+    QTest::addColumn<QByteArray>("field");
+    QTest::addColumn<QByteArray>("found");
+    QTest::newRow("list") << QByteArray(R"([{"a": {"bits": 8}}])") << QByteArray("extra_config")
+                          << QByteArray(R"([{"a":{"bits":8}}])");
+    QTest::newRow("text") << QByteArray(R"("a")") << QByteArray("extra_config")
+                          << QByteArray(R"("a")");
+    QTest::newRow("rule") << QByteArray(R"({"a": 8})") << QByteArray("extra_config.a")
+                          << QByteArray("8");
+}
+
+void AutoRoundSourceTest::refusesRulesThatAreNoObject()
+{
+    QFETCH(QByteArray, rules);
+    QFETCH(QByteArray, field);
+    QFETCH(QByteArray, found);
+    Json config = config_of(4, 32, "auto_round");
+    config["extra_config"] = parse_json(rules.toStdString(), "test");
+    EXPECT_ERROR(FileCorrupt,
+        EXPECT_WORDS({"field: quantization_config." + field.toStdString(),
+            "found: " + found.toStdString(), "an object"}),
+        source::open_auto_round(config, std::make_shared<test::MemoryTensors>()));
 }
 
 void AutoRoundSourceTest::refusesTensorsThatDoNotFit_data()
