@@ -190,6 +190,24 @@ std::shared_ptr<const SafetensorsReader> open_shard(
     return std::make_shared<SafetensorsReader>(map_file(folder / name));
 }
 
+/// Files and folders in `folder`, sorted.
+std::vector<std::string> names_in(const std::filesystem::path& folder)
+{
+    std::vector<std::string> names;
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+         it.increment(error)) {
+        names.push_back(it->path().filename().string());
+    }
+    if (error) {
+        fail(ErrorCode::FileNotFound, "the model's folder cannot be listed",
+            {{"folder", folder.string()}, {"found", error.message()}},
+            "Name a folder that you may read.");
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
 void warn_of_unused_files(const std::filesystem::path& folder, HfWeights& weights)
 {
     std::set<std::string> used;
@@ -197,13 +215,11 @@ void warn_of_unused_files(const std::filesystem::path& folder, HfWeights& weight
         used.insert(file.first);
     }
     std::vector<std::string> unused;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        const std::string name = entry.path().filename().string();
+    for (const std::string& name : names_in(folder)) {
         if (name.ends_with(".safetensors") && !used.contains(name)) {
             unused.push_back(name);
         }
     }
-    std::sort(unused.begin(), unused.end());
     if (!unused.empty()) {
         weights.warnings.push_back(
             concat("files that the model does not name are ignored: ", some_of(unused)));
@@ -274,17 +290,14 @@ HfWeights open_indexed(const std::filesystem::path& folder)
 [[noreturn]] void fail_without_weights(const std::filesystem::path& folder)
 {
     std::vector<std::string> pickles, others;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        const std::string name = entry.path().filename().string();
-        const std::string ending = lower(entry.path().extension().string());
+    for (const std::string& name : names_in(folder)) {
+        const std::string ending = lower(std::filesystem::path(name).extension().string());
         if (ending == ".bin" || ending == ".pt" || ending == ".pth" || ending == ".ckpt") {
             pickles.push_back(name);
         } else if (ending == ".safetensors" || ending == ".gguf") {
             others.push_back(name);
         }
     }
-    std::sort(pickles.begin(), pickles.end());
-    std::sort(others.begin(), others.end());
     if (!pickles.empty() && others.empty()) {
         fail(ErrorCode::FileNotFound, "the folder holds pickled weights only, which are never read",
             {{"folder", folder.string()}, {"found", some_of(pickles)},

@@ -24,8 +24,9 @@ struct HfWeights
 };
 
 /// `model.safetensors`, or the shards that `model.safetensors.index.json` names. Reads headers
-/// only. Throws FileNotFound (no weights, all missing shards at once, only pickled weights),
-/// FileCorrupt (unsafe names, links that lead outside, index and shards that disagree).
+/// only. Throws FileNotFound (a folder that cannot be listed, no weights, all missing shards at once,
+/// only pickled weights), FileCorrupt (unsafe names, links that lead outside, index and shards that
+/// disagree).
 HfWeights open_hf_weights(const std::filesystem::path& folder);
 
 } // namespace bitsmith::source

@@ -55,6 +55,7 @@ private Q_SLOTS:
     void refusesAHugeConfigUnread();
     void acceptsAConfigWithAByteOrderMark();
     void refusesPickledWeights();
+    void refusesFoldersThatCannotBeListed();
     void refusesUnsafeShardNames_data();
     void refusesUnsafeShardNames();
     void refusesLinksThatLeadOutside();
@@ -160,6 +161,20 @@ void HfFolderTest::refusesPickledWeights()
     std::filesystem::rename(tiny.temp / "model.safetensors", tiny.temp / "pytorch_model.bin");
     EXPECT_ERROR(FileNotFound, EXPECT_WORDS({"pickled", "pytorch_model.bin", "safetensors"}),
         open_hf_folder(tiny.temp.path()));
+}
+
+void HfFolderTest::refusesFoldersThatCannotBeListed()
+{
+    const TempFolder temp;
+    const auto reason = [](std::errc code) { return std::make_error_code(code).message(); };
+    EXPECT_ERROR(FileNotFound,
+        EXPECT_WORDS({"cannot be listed", (temp / "nothing").string(),
+            reason(std::errc::no_such_file_or_directory)}),
+        open_hf_weights(temp / "nothing"));
+    const auto file = temp.write("file", "text");
+    EXPECT_ERROR(FileNotFound,
+        EXPECT_WORDS({"cannot be listed", file.string(), reason(std::errc::not_a_directory)}),
+        open_hf_weights(file));
 }
 
 void HfFolderTest::refusesUnsafeShardNames_data()
