@@ -147,7 +147,7 @@ const GgufFamily& gguf_family_for(const tensor::GgufMetadata& metadata)
     }
     fail(ErrorCode::UnsupportedModel, "GGUF models of this architecture are not read",
         {{"file", metadata.file()}, {"field", "general.architecture"},
-            {"found", concat(*arch, has_experts ? " with experts" : "")},
+            {"found", concat(printable(*arch), has_experts ? " with experts" : "")},
             {"allowed", join(known, ", ")}},
         "Name the model's Hugging Face folder instead.");
 }

@@ -114,7 +114,7 @@ const GgufPreTokenizer& gguf_pre_tokenizer(std::string_view name, const std::str
         known.insert(known.end(), entry.names.begin(), entry.names.end());
     }
     fail(ErrorCode::UnsupportedModel, "how this tokenizer splits text is not known",
-        {{"file", file}, {"field", "tokenizer.ggml.pre"}, {"found", std::string(name)},
+        {{"file", file}, {"field", "tokenizer.ggml.pre"}, {"found", printable(name)},
             {"nearest", nearest(name, known)}, {"allowed", join(known, ", ")}},
         "Name the model's Hugging Face folder instead.");
 }

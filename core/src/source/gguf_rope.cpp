@@ -109,7 +109,7 @@ Json read_scaling(const GgufParts& parts, const GgufKeys& keys, double theta)
     if (type == "yarn") {
         return yarn(keys, factor);
     }
-    keys.unsupported("rope.scaling.type", type, "none, linear, yarn");
+    keys.unsupported("rope.scaling.type", printable(type), "none, linear, yarn");
 }
 
 } // namespace

@@ -152,7 +152,7 @@ Json stored_merges(const GgufVocabulary& vocabulary)
         const std::string_view right = is_pair ? merge.substr(blank + 1) : std::string_view();
         if (!is_pair || known.count(left) == 0 || known.count(right) == 0
             || known.count(concat(left, right)) == 0) {
-            vocabulary.corrupt("merges", std::string(merge), "two tokens that make a token");
+            vocabulary.corrupt("merges", merge, "two tokens that make a token");
         }
         result.push_back({left, right});
     }
@@ -272,8 +272,8 @@ GgufTextFiles build_gguf_tokenizer(const GgufMetadata& metadata)
         tokenizer = sentencepiece_tokenizer(vocabulary, config);
     } else {
         fail(ErrorCode::UnsupportedModel, "GGUF tokenizers of this kind are not read",
-            {{"file", metadata.file()}, {"field", "tokenizer.ggml.model"}, {"found", kind},
-                {"allowed", "gpt2, llama"}},
+            {{"file", metadata.file()}, {"field", "tokenizer.ggml.model"},
+                {"found", printable(kind)}, {"allowed", "gpt2, llama"}},
             "Name the model's Hugging Face folder instead.");
     }
     config["tokenizer_class"] = "PreTrainedTokenizerFast";

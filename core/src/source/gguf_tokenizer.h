@@ -38,7 +38,8 @@ struct GgufVocabulary
     /// for an id outside.
     std::optional<std::string> special(std::string_view key) const;
     std::optional<int64_t> special_id(std::string_view key) const;
-    [[noreturn]] void corrupt(std::string_view field, std::string found, std::string allowed) const;
+    [[noreturn]] void corrupt(
+        std::string_view field, std::string_view found, std::string allowed) const;
 
     const tensor::GgufMetadata& metadata;
     std::vector<std::string_view> tokens;

@@ -112,10 +112,11 @@ GgufVocabulary::GgufVocabulary(const tensor::GgufMetadata& source)
     }
 }
 
-void GgufVocabulary::corrupt(std::string_view field, std::string found, std::string allowed) const
+void GgufVocabulary::corrupt(
+    std::string_view field, std::string_view found, std::string allowed) const
 {
     fail(ErrorCode::FileCorrupt, "GGUF vocabulary contradicts itself",
-        {{"file", metadata.file()}, {"field", concat(kPrefix, field)}, {"found", std::move(found)},
+        {{"file", metadata.file()}, {"field", concat(kPrefix, field)}, {"found", printable(found)},
             {"allowed", std::move(allowed)}});
 }
 

@@ -80,6 +80,7 @@ private Q_SLOTS:
     void refusesImpossibleSizes();
     void refusesWhatItCannotSay_data();
     void refusesWhatItCannotSay();
+    void showsTextOfTheFileAsPrintable();
     void listsEveryEndOfGeneration();
 };
 
@@ -218,6 +219,16 @@ void GgufConfigTest::refusesWhatItCannotSay()
         builder.f32("llama.rope.freq_base", std::nanf(""));
     }
     QCOMPARE(static_cast<int>(code_of(builder)), code);
+}
+
+void GgufConfigTest::showsTextOfTheFileAsPrintable()
+{
+    GgufBuilder scaling = model_of("llama");
+    scaling.text("llama.rope.scaling.type", "a\nb").f32("llama.rope.scaling.factor", 2);
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"found: a\\x0ab"}), config_of(scaling));
+    GgufBuilder family;
+    family.text("general.architecture", "a\nb");
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"found: a\\x0ab"}), config_of(family));
 }
 
 void GgufConfigTest::listsEveryEndOfGeneration()

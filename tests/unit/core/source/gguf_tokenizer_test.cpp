@@ -3,6 +3,7 @@
 #include "hf/tokenizer.h"
 #include "source/gguf_pre_tokenizers.h"
 #include "source/gguf_tokenizer.h"
+#include "support/expect_error.h"
 #include "support/gguf_builder.h"
 #include "support/test_main.h"
 #include "tensor/gguf_reader.h"
@@ -88,6 +89,7 @@ private Q_SLOTS:
     void keepsNamedTemplates();
     void writesEverySplitRule();
     void refusesVocabulariesThatContradictThemselves();
+    void showsTextOfTheFileAsPrintable();
     void encodesAsLlamaCppDoes_data();
     void encodesAsLlamaCppDoes();
 };
@@ -188,6 +190,18 @@ void GgufTokenizerTest::refusesVocabulariesThatContradictThemselves()
     GgufBuilder kind;
     kind.text("tokenizer.ggml.model", "bert").texts("tokenizer.ggml.tokens", {"a"});
     QCOMPARE(damaged_field(kind), std::string("unsupported_model tokenizer.ggml.model"));
+}
+
+void GgufTokenizerTest::showsTextOfTheFileAsPrintable()
+{
+    const std::string raw = "a\x1b[2J\nb", shown = "a\\x1b[2J\\x0ab";
+    GgufBuilder merges = bpe({"a", "b"}, {raw});
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"found: " + shown}), tokenizer_of(merges));
+    GgufBuilder pre = bpe({"a"}, {}, raw);
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"found: " + shown}), tokenizer_of(pre));
+    GgufBuilder kind;
+    kind.text("tokenizer.ggml.model", raw).texts("tokenizer.ggml.tokens", {"a"});
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"found: " + shown}), tokenizer_of(kind));
 }
 
 void GgufTokenizerTest::encodesAsLlamaCppDoes_data()
