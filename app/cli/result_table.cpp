@@ -114,10 +114,15 @@ void print_report(std::ostream& out, const Report& report, int64_t original_byte
                                             : "")});
     print_columns(out, rows);
     print_worst_layers(out, report.layers);
-    if (!report.deviations.empty()) {
+    print_deviations(out, report.deviations);
+}
+
+void print_deviations(std::ostream& out, const std::vector<std::string>& deviations)
+{
+    if (!deviations.empty()) {
         out << "\nnot done as the settings ask (exit code 5):\n";
-        for (const std::string& layer : report.deviations) {
-            out << "  " << layer << '\n';
+        for (const std::string& deviation : deviations) {
+            out << "  " << deviation << '\n';
         }
     }
 }

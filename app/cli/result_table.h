@@ -11,6 +11,8 @@ namespace bitsmith::cli {
 
 /// Sizes, bits, quality, times, the layers with the largest error. `original_bytes` 0: unknown.
 void print_report(std::ostream& out, const Report& report, int64_t original_bytes);
+/// "layer: reason" a line; nothing when there are none.
+void print_deviations(std::ostream& out, const std::vector<std::string>& deviations);
 void print_eval(std::ostream& out, const EvalReport& report);
 /// Family, sizes, and the layers grouped by shape.
 void print_model(std::ostream& out, const ModelInfo& info);

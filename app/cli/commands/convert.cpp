@@ -2,6 +2,7 @@
 // Commands that write finished weights in another format: export (of a run), convert (of a model).
 #include "args.h"
 #include "commands.h"
+#include "result_table.h"
 #include "run_name.h"
 #include "text_format.h"
 #include "watch.h"
@@ -122,8 +123,9 @@ Action add_convert(CLI::App& app)
             console.out << document(report);
         } else {
             print_written(watch.results(), report.format, report.path, report.bytes);
+            print_deviations(watch.results(), report.deviations);
         }
-        return kExitDone;
+        return report.deviations.empty() ? kExitDone : kExitDeviated;
     };
 }
 

@@ -54,12 +54,15 @@ struct ConvertReport
     std::string path;
     int64_t bytes = 0; ///< of all files
     int64_t layers = 0; ///< whose codes were taken over; 0: all weights are plain
+    /// What runtimes round besides the weights and the format does not say; `convert` then ends
+    /// with code 5.
+    std::vector<std::string> deviations;
 };
 /// Writes a model in another format; nothing is tuned, and there is no run. Throws UnsupportedScheme
 /// when the format does not hold the codes of every quantized layer exactly, and InvalidSpec when
 /// the format holds quantized layers only and the model has none.
 ConvertReport convert_model(const ConvertOptions& options, Observer& observer, RunControl control);
-/// {"model", "format", "path", "bytes", "layers"}
+/// {"model", "format", "path", "bytes", "layers", "deviations"}
 std::string document(const ConvertReport& report);
 
 /// What `eval` measures.

@@ -111,6 +111,9 @@ Scheme keep_scheme();
 /// token. Only for schemes that quantize them.
 Scheme activation_scheme(const Scheme& scheme);
 
+/// `scheme` with the activations of `other`.
+Scheme with_activations_of(Scheme scheme, const Scheme& other);
+
 /// Parses a scheme name ("W4A16", "w4g64", "W4A16G32_ASYM", "MXFP4", "NVFP4", "gguf:q4_0", "BF16").
 /// Throws InvalidSpec with the text and the nearest known name.
 Scheme parse_scheme(std::string_view text);

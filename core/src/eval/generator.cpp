@@ -145,12 +145,12 @@ struct Generator::Batch
     }
 };
 
-Generator::Generator(RunContext& context, const model::CausalLm& model)
+Generator::Generator(RunContext& context, const model::CausalLm& model, const BlockProvider& blocks)
     : model_(model)
 {
     for (int64_t i = 0; i < model.n_blocks(); ++i) {
         context.checkpoint();
-        blocks_.push_back(model.load_block(i));
+        blocks_.push_back(blocks ? blocks(i) : model.load_block(i));
     }
 }
 

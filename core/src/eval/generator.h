@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/context.h"
+#include "eval/divergence.h"
 #include "model/causal_lm.h"
 
 #include <functional>
@@ -29,8 +30,9 @@ int32_t draw_token(const at::Tensor& logits, const SamplingOptions& options, Ran
 class Generator
 {
 public:
-    /// Loads the blocks; `model` must outlive the generator. Reaches a checkpoint per block.
-    Generator(RunContext& context, const model::CausalLm& model);
+    /// Loads the blocks, through `blocks` where it is given; `model` must outlive the generator.
+    /// Reaches a checkpoint per block.
+    Generator(RunContext& context, const model::CausalLm& model, const BlockProvider& blocks = {});
 
     /// Called with each token as it is found; false ends the generation.
     using TokenSink = std::function<bool(int32_t)>;

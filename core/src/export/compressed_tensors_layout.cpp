@@ -76,8 +76,7 @@ std::vector<int64_t> scale_shape(const PlannedLayer& layer)
 void add_cache_scales(
     std::vector<CompressedTensor>& layout, const model::DecoderSpec& spec, int64_t block)
 {
-    const std::string output = model::block_layout(spec, block).attention.o.name;
-    const std::string module = output.substr(0, output.rfind('.'));
+    const std::string module = model::attention_module(spec, block);
     const std::string number = std::to_string(block);
     layout.push_back({module + ".k_scale", CompressedPart::KeyScale, number, {1}, at::kFloat});
     layout.push_back({module + ".v_scale", CompressedPart::ValueScale, number, {1}, at::kFloat});

@@ -143,6 +143,11 @@ BlockLayout block_layout(const DecoderSpec& spec, int64_t index)
     return layout;
 }
 
+std::string attention_module(const DecoderSpec& spec, int64_t index)
+{
+    return module_of(block_layout(spec, index).attention.o.name);
+}
+
 std::vector<LinearSlot> linear_slots(const BlockLayout& layout)
 {
     std::vector<LinearSlot> slots;

@@ -64,6 +64,9 @@ struct BlockLayout
 
 BlockLayout block_layout(const DecoderSpec& spec, int64_t index);
 
+/// "model.layers.0.self_attn" of block 0: where checkpoints keep the scales of its cache.
+std::string attention_module(const DecoderSpec& spec, int64_t index);
+
 /// All linear slots in execution order.
 std::vector<LinearSlot> linear_slots(const BlockLayout& layout);
 

@@ -5,6 +5,7 @@
 #include "export/gguf/gguf_exporter.h"
 #include "run/prompt.h"
 #include "run/run_record.h"
+#include "run/runtime_model.h"
 #include "run/stages.h"
 #include "tensor/device.h"
 
@@ -31,8 +32,11 @@ Answers answer_all(
 {
     const auto source = source::open_model(model);
     const hf::TextSide text = source->load_text();
-    const model::CausalLm decoder = make_model(context, *source, Purpose::Measuring);
-    const eval::Generator generator(context, decoder);
+    warn_about_runtime(context, *source);
+    model::CausalLm decoder = make_model(context, *source, Purpose::Measuring);
+    put_runtime_head(decoder, *source);
+    const eval::Generator generator(
+        context, decoder, [&](int64_t i) { return load_runtime_block(decoder, *source, i); });
     std::vector<std::vector<int32_t>> prompts;
     for (const std::string& prompt : comparison_prompts()) {
         prompts.push_back(encode_prompt(text, prompt, text.chat_template.has_value(), model));

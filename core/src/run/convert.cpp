@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "export/config_writer.h"
 #include "export/folder_format.h"
+#include "model/block_layout.h"
 #include "run/stages.h"
 #include "run/typed_model.h"
 #include "source/coded_layers.h"
@@ -53,6 +54,8 @@ struct Conversion
     std::shared_ptr<const ModelSource> model;
     Plan plan;
     std::string scheme; ///< of the whole file, for its name and card
+    CacheType cache = CacheType::None;
+    std::vector<std::string> deviations; ///< see ConvertReport
 };
 
 const PlainType* plain_type(std::string_view name)
@@ -123,35 +126,88 @@ Conversion decoded(const Target& target, const std::shared_ptr<const ModelSource
     return {is_typed && !is_gguf ? typed_model(model, target.type->type) : model,
         plan_for(model->info, "written as plain weights",
             [scheme = parse_scheme(scheme)](const LayerInfo&) { return scheme; }),
-        scheme};
+        scheme, {}, {}};
 }
 
-/// Every layer that is stored as codes has them in the plan, and the format holds them.
-void require_all_codes(
-    const Plan& plan, const ModelInfo& model, const exporting::Exporter& exporter)
+struct Refusal
 {
+    std::string reason; ///< of the first layer; empty: no layer is refused
     Error::Context first;
-    std::string reason;
-    int64_t refused = 0, coded = 0;
+    int64_t refused = 0, coded = 0; ///< layers
+};
+
+/// Whether every layer that is stored as codes has them in the plan, and the format holds them.
+Refusal refusal_of(const Plan& plan, const ModelInfo& model, const exporting::Exporter& exporter)
+{
+    Refusal refusal;
     for (std::size_t i = 0; i < plan.layers.size(); ++i) {
         const PlannedLayer& layer = plan.layers[i];
         const bool has_codes = layer.scheme.is_quantized();
-        coded += has_codes || is_coded(model.layers[i]) ? 1 : 0;
+        refusal.coded += has_codes || is_coded(model.layers[i]) ? 1 : 0;
         const std::string found = has_codes ? exporter.refusal(layer.scheme)
             : is_coded(model.layers[i])     ? "codes of this kind cannot be taken over exactly"
                                             : "";
         if (found.empty()) {
             continue;
         }
-        if (refused++ == 0) {
-            reason = found;
-            first = {{"format", std::string(exporter.id())}, {"layer", layer.name},
+        if (refusal.refused++ == 0) {
+            refusal.reason = found;
+            refusal.first = {{"format", std::string(exporter.id())}, {"layer", layer.name},
                 {"found", has_codes ? scheme_name(layer.scheme) : model.layers[i].dtype}};
         }
     }
-    if (refused > 0) {
-        first.emplace_back("layers", concat(refused, " of ", coded));
-        fail(ErrorCode::UnsupportedScheme, reason, std::move(first), kDecodeHint);
+    return refusal;
+}
+
+/// The same weights under inputs that stay as they are.
+Plan without_inputs(Plan plan)
+{
+    for (PlannedLayer& layer : plan.layers) {
+        layer.scheme = with_activations_of(layer.scheme, keep_scheme());
+    }
+    return plan;
+}
+
+/// `plan` where the format holds it, otherwise without rounded inputs. Throws UnsupportedScheme.
+Plan held_plan(Plan plan, const ModelInfo& model, const exporting::Exporter& exporter)
+{
+    Refusal refusal = refusal_of(plan, model, exporter);
+    if (refusal.refused == 0) {
+        return plan;
+    }
+    Plan bare = without_inputs(plan);
+    if (refusal_of(bare, model, exporter).refused == 0) {
+        return bare;
+    }
+    refusal.first.emplace_back("layers", concat(refusal.refused, " of ", refusal.coded));
+    fail(ErrorCode::UnsupportedScheme, refusal.reason, std::move(refusal.first), kDecodeHint);
+}
+
+/// Takes the cache over; lists what runtimes of the source round and those of the target do not.
+void settle_runtime(Conversion& conversion, const exporting::Exporter& exporter)
+{
+    const source::RuntimeRounding* runtime = conversion.model->runtime.get();
+    if (runtime == nullptr) {
+        return;
+    }
+    std::vector<std::string> lost;
+    for (const std::string& name : runtime->layers()) {
+        const PlannedLayer* layer = conversion.plan.find(name);
+        if (layer == nullptr || !layer->scheme.quantizes_activations()) {
+            lost.push_back(name);
+        }
+    }
+    if (!lost.empty()) {
+        conversion.deviations.push_back(concat(lost.front(),
+            lost.size() > 1 ? concat(" and ", lost.size() - 1, " more layers") : "",
+            ": runtimes of the source round the inputs, those of the target do not"));
+    }
+    const source::CacheRule& cache = runtime->cache_rule();
+    const bool is_held = cache.other.empty() && exporter.cache_refusal(cache.type).empty();
+    conversion.cache = is_held ? cache.type : CacheType::None;
+    if (!is_held) {
+        conversion.deviations.emplace_back(
+            "key/value cache: runtimes of the source round it, those of the target do not");
     }
 }
 
@@ -163,9 +219,9 @@ Conversion with_codes(const Target& target, const std::shared_ptr<const ModelSou
         const auto found = schemes.find(layer.name);
         return found == schemes.end() ? keep_scheme() : found->second;
     });
-    require_all_codes(plan, model->info, target.exporter);
+    plan = held_plan(std::move(plan), model->info, target.exporter);
     std::string scheme = scheme_name(exporting::common_scheme(plan));
-    return {model, std::move(plan), std::move(scheme)};
+    return {model, std::move(plan), std::move(scheme), {}, {}};
 }
 
 Conversion conversion_of(const Target& target, const std::shared_ptr<const ModelSource>& model)
@@ -189,15 +245,42 @@ Conversion conversion_of(const Target& target, const std::shared_ptr<const Model
     return decoded(target, model);
 }
 
-/// Layers of a conversion without codes.
-class NoLayers final : public quant::QuantizedStore
+/// The codes of the source under the schemes of the plan, which may leave inputs alone.
+class PlannedCodes final : public quant::QuantizedStore
 {
 public:
-    bool contains(std::string_view) const override { return false; }
+    explicit PlannedCodes(const Conversion& conversion)
+        : plan_(conversion.plan)
+        , model_(*conversion.model)
+    { }
+    bool contains(std::string_view layer) const override
+    {
+        const PlannedLayer* planned = plan_.find(layer);
+        return planned != nullptr && planned->scheme.is_quantized();
+    }
     quant::QuantizedWeight load(std::string_view layer) const override
     {
-        fail(ErrorCode::MissingTensor, "the layer has no codes", {{"layer", std::string(layer)}});
+        if (!contains(layer)) {
+            fail(ErrorCode::MissingTensor, "the layer has no codes",
+                {{"layer", std::string(layer)}});
+        }
+        quant::QuantizedWeight weight = model_.coded->load(layer);
+        weight.scheme = plan_.find(layer)->scheme;
+        if (!weight.scheme.needs_input_max()) {
+            weight.input_max.reset();
+        }
+        return weight;
     }
+    quant::CacheMaxima cache(int64_t block) const override
+    {
+        return model_.runtime == nullptr
+            ? quant::CacheMaxima{}
+            : model_.runtime->cache(model::attention_module(model_.spec, block));
+    }
+
+private:
+    const Plan& plan_;
+    const ModelSource& model_;
 };
 
 Conversion open(RunContext& context, const std::string& name, const Target& target)
@@ -207,7 +290,9 @@ Conversion open(RunContext& context, const std::string& name, const Target& targ
     for (const std::string& warning : model->info.warnings) {
         context.events.warn("model", warning);
     }
-    return conversion_of(target, model);
+    Conversion conversion = conversion_of(target, model);
+    settle_runtime(conversion, target.exporter);
+    return conversion;
 }
 
 /// The job that a conversion stands for, as exports describe it.
@@ -219,6 +304,7 @@ JobSpec spec_of(const ConvertOptions& options, const Conversion& conversion)
     spec.recipe.name = exporting::kNoRecipe;
     spec.recipe.iters = 0;
     spec.recipe.nsamples = 0;
+    spec.recipe.static_kv_dtype = conversion.cache;
     return spec;
 }
 
@@ -239,21 +325,21 @@ ConvertReport convert_model(const ConvertOptions& options, Observer& observer, R
             concat(model.coded->schemes().size() - static_cast<std::size_t>(layers),
                 " quantized tensors that are no linear layers are written decoded"));
     }
-    const NoLayers none;
+    const PlannedCodes codes(conversion);
     const JobSpec spec = spec_of(options, conversion);
     const StageScope stage(context, Stage::Export, options.format);
-    const exporting::ExportInput input{model, conversion.plan,
-        layers > 0 ? static_cast<const quant::QuantizedStore&>(*model.coded) : none, spec};
+    const exporting::ExportInput input{model, conversion.plan, codes, spec};
     const ExportReport written =
         exporting::publish_export(context, disk(), target.exporter, input, options.output);
     events.emit(ExportFinished{written.format, written.path, written.bytes, true});
-    return {options.model, written.format, written.path, written.bytes, layers};
+    return {
+        options.model, written.format, written.path, written.bytes, layers, conversion.deviations};
 }
 
 std::string document(const ConvertReport& report)
 {
     const Json json = {{"model", report.model}, {"format", report.format}, {"path", report.path},
-        {"bytes", report.bytes}, {"layers", report.layers}};
+        {"bytes", report.bytes}, {"layers", report.layers}, {"deviations", report.deviations}};
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 // `eval`: distance between two models on a text, or the perplexity of one.
 #include "base/text.h"
 #include "eval/divergence.h"
+#include "run/runtime_model.h"
 #include "run/stages.h"
 #include "run/tune_stage.h"
 #include "tensor/device.h"
@@ -9,6 +10,28 @@
 #include <bitsmith/job.h>
 
 namespace bitsmith {
+
+namespace {
+
+model::CausalLm open_measured(RunContext& context, const source::ModelSource& source)
+{
+    warn_about_runtime(context, source);
+    model::CausalLm model = make_model(context, source, Purpose::Measuring);
+    put_runtime_head(model, source);
+    return model;
+}
+
+/// Runs its blocks as the first or last ones of `total`.
+eval::Measured measured(RunContext& context, const model::CausalLm& model,
+    const source::ModelSource& source, const at::Tensor& ids, int64_t done, int64_t total)
+{
+    return {&model,
+        eval::run_blocks(
+            context, model, ids, [&](int64_t i) { return load_runtime_block(model, source, i); },
+            done, total)};
+}
+
+} // namespace
 
 EvalReport evaluate(const EvalOptions& options, Observer& observer, RunControl control)
 {
@@ -28,24 +51,19 @@ EvalReport evaluate(const EvalOptions& options, Observer& observer, RunControl c
     const at::Tensor ids = eval::evaluation_windows(
         {options.text, options.tokens, options.seqlen}, text ? &*text : nullptr);
 
-    const model::CausalLm candidate = make_model(context, *source, Purpose::Measuring);
+    const model::CausalLm candidate = open_measured(context, *source);
     std::optional<model::CausalLm> reference;
     if (reference_source) {
-        reference.emplace(make_model(context, *reference_source, Purpose::Measuring));
+        reference.emplace(open_measured(context, *reference_source));
     }
     const int64_t total = candidate.n_blocks() + (reference ? reference->n_blocks() : 0);
     eval::Measured measured_reference;
     if (reference) {
-        measured_reference = {&*reference,
-            eval::run_blocks(
-                context, *reference, ids, [&](int64_t i) { return reference->load_block(i); }, 0,
-                total)};
+        measured_reference = measured(context, *reference, *reference_source, ids, 0, total);
     }
-    const eval::Measured measured{&candidate,
-        eval::run_blocks(
-            context, candidate, ids, [&](int64_t i) { return candidate.load_block(i); },
-            total - candidate.n_blocks(), total)};
-    EvalReport report = eval::compare(context, measured, measured_reference, ids);
+    const eval::Measured measured_candidate =
+        measured(context, candidate, *source, ids, total - candidate.n_blocks(), total);
+    EvalReport report = eval::compare(context, measured_candidate, measured_reference, ids);
     report.model = options.model;
     report.text = options.text;
     emit_metrics(context, report);

@@ -2,6 +2,7 @@
 // `generate`: continues a text; and the sampler that lets a model answer calibration prompts.
 #include "eval/generator.h"
 #include "run/prompt.h"
+#include "run/runtime_model.h"
 #include "run/stages.h"
 #include "tensor/device.h"
 
@@ -42,8 +43,11 @@ std::string generate(const GenerateOptions& options, Observer& observer, RunCont
     const hf::TextSide text = source->load_text();
     const std::vector<int32_t> prompt =
         encode_prompt(text, options.prompt, options.chat, options.model);
-    const model::CausalLm model = make_model(context, *source, Purpose::Measuring);
-    const eval::Generator generator(context, model);
+    warn_about_runtime(context, *source);
+    model::CausalLm model = make_model(context, *source, Purpose::Measuring);
+    put_runtime_head(model, *source);
+    const eval::Generator generator(
+        context, model, [&](int64_t i) { return load_runtime_block(model, *source, i); });
 
     eval::SamplingOptions sampling;
     sampling.max_tokens = options.max_tokens;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // `trace`: hidden states of every block and the logits, for comparisons with other programs.
 #include "base/file_ops.h"
-#include "model/causal_lm.h"
-#include "source/model_source.h"
+#include "run/runtime_model.h"
 #include "tensor/device.h"
 #include "tensor/safetensors_writer.h"
 
@@ -38,13 +37,14 @@ void trace(const TraceOptions& options, RunControl control)
     tensor::set_threads(options.threads);
     const auto source = source::open_model(options.model);
     const at::Tensor ids = trace_ids(options, *source);
-    const model::CausalLm model(source->spec, source->tensors, at::kFloat);
+    model::CausalLm model(source->spec, source->tensors, at::kFloat);
+    put_runtime_head(model, *source);
     const model::BlockShared shared = model.shared(ids.size(0));
     at::Tensor hidden = model.embed(ids.unsqueeze(0));
     std::vector<std::pair<std::string, at::Tensor>> tensors{{"input_ids", ids}};
     for (int64_t i = 0; i < model.n_blocks(); ++i) {
         control.checkpoint();
-        hidden = model.load_block(i)->forward(hidden, shared);
+        hidden = load_runtime_block(model, *source, i)->forward(hidden, shared);
         tensors.emplace_back("block." + std::to_string(i), hidden.squeeze(0));
     }
     tensors.emplace_back("logits", model.logits(hidden).squeeze(0));

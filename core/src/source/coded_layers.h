@@ -17,7 +17,7 @@ namespace bitsmith::source {
 class CodedLayers : public quant::QuantizedStore
 {
 public:
-    /// By the layer's name P. The weights' part only: act_bits is 16 whatever the runtime rounds.
+    /// By the layer's name P, with what a runtime rounds of its inputs as far as a scheme says it.
     /// The first call reads scales, zero points and column orders of all layers; throws what
     /// reading does.
     virtual const std::map<std::string, Scheme, std::less<>>& schemes() const = 0;

@@ -208,7 +208,7 @@ std::string coded_layer(
 
 } // namespace
 
-std::unique_ptr<const StoredLayer> find_compressed_layer(
+std::unique_ptr<StoredLayer> find_compressed_layer(
     const TensorSource& stored, const CompressedConfig& config, const TensorEntry& entry)
 {
     auto layer = std::make_unique<CompressedLayer>();

@@ -34,7 +34,7 @@ CompressedConfig read_compressed_config(const Json& quantization_config);
 
 /// Checks the tensors of the layer whose codes `entry` holds against each other; null for other
 /// tensors. Throws as open_compressed_tensors does.
-std::unique_ptr<const StoredLayer> find_compressed_layer(const tensor::TensorSource& stored,
+std::unique_ptr<StoredLayer> find_compressed_layer(const tensor::TensorSource& stored,
     const CompressedConfig& config, const tensor::TensorEntry& entry);
 
 } // namespace bitsmith::source

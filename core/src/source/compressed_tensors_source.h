@@ -12,8 +12,11 @@
 //   MXFP4            P.weight_packed U8 [out, in / 2], P.weight_scale U8 [out, in / 32]
 //   NVFP4            P.weight_packed U8 [out, in / 2], P.weight_scale F8_E4M3 [out, in / 16],
 //                    P.weight_global_scale F32 [1], a divisor
-// Seen from outside there is one tensor P.weight [out, in], fp32; scales of activations are left
-// out. All other tensors pass through.
+//   inputs           P.input_scale F32 [1] of FP8, P.input_global_scale F32 [1] of NVFP4, a
+//                    divisor
+//   cache            A.k_scale, A.v_scale [1], A the attention module
+// Seen from outside there is one tensor P.weight [out, in], fp32; all other tensors pass through,
+// except scales of activations, which runtime() holds.
 #pragma once
 
 #include "base/json_io.h"
@@ -25,9 +28,9 @@ namespace bitsmith::source {
 
 /// `stored` are the tensors of the files, `quantization_config` the object of config.json. What a
 /// layer is follows from its tensors; the configuration only says which widths and tiles occur, the
-/// first that fits is taken. Loads P.weight_shape of every packed layer, otherwise headers only.
-/// Throws UnsupportedFormat for another method, packing or width, FileCorrupt for tensors that do
-/// not fit each other, MissingTensor for an incomplete layer.
+/// first that fits is taken, and how inputs are rounded. Loads P.weight_shape of every packed
+/// layer, otherwise headers only. Throws UnsupportedFormat for another method, packing or width,
+/// FileCorrupt for tensors that do not fit each other, MissingTensor for an incomplete layer.
 std::shared_ptr<const DecodedSource> open_compressed_tensors(
     const Json& quantization_config, std::shared_ptr<const tensor::TensorSource> stored);
 

@@ -75,7 +75,7 @@ void check_stored_once(const StoredLayer& layer, const tensor::TensorSource& sto
 
 } // namespace
 
-DecodedSource::DecodedSource(TensorsPtr stored, const FindLayer& find)
+DecodedSource::DecodedSource(TensorsPtr stored, const FindLayer& find, CacheRule cache)
     : stored_(std::move(stored))
 {
     StoredLayers layers;
@@ -107,6 +107,10 @@ DecodedSource::DecodedSource(TensorsPtr stored, const FindLayer& find)
     layers_ = std::make_shared<const StoredLayers>(std::move(layers));
     if (!layers_->empty()) {
         codes_ = std::make_shared<StoredCodes>(stored_, layers_);
+    }
+    auto runtime = std::make_shared<const RuntimeRounding>(stored_, layers_, std::move(cache));
+    if (!runtime->is_empty()) {
+        runtime_ = std::move(runtime);
     }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "source/coded_layers.h"
+#include "source/runtime_rounding.h"
 #include "source/stored_layer.h"
 
 #include <functional>
@@ -19,13 +20,12 @@ namespace bitsmith::source {
 using FindLayer = std::function<std::unique_ptr<const StoredLayer>(
     const tensor::TensorSource& stored, const tensor::TensorEntry& entry)>;
 
-using StoredLayers = std::map<std::string, std::unique_ptr<const StoredLayer>, std::less<>>;
-
 class DecodedSource : public tensor::TensorSource
 {
 public:
     /// Throws what `find` throws, and FileCorrupt for a layer that is stored packed and plain.
-    DecodedSource(std::shared_ptr<const tensor::TensorSource> stored, const FindLayer& find);
+    DecodedSource(std::shared_ptr<const tensor::TensorSource> stored, const FindLayer& find,
+        CacheRule cache = {});
 
     const std::vector<tensor::TensorEntry>& entries() const override { return entries_; }
     const tensor::TensorEntry* find(std::string_view name) const override;
@@ -35,6 +35,8 @@ public:
 
     /// The codes of the layers; null when there are none.
     const std::shared_ptr<const CodedLayers>& codes() const { return codes_; }
+    /// Null: nothing but weights is rounded.
+    const std::shared_ptr<const RuntimeRounding>& runtime() const { return runtime_; }
 
 private:
     void put(tensor::TensorEntry entry);
@@ -43,6 +45,7 @@ private:
     std::shared_ptr<const tensor::TensorSource> stored_;
     std::shared_ptr<const StoredLayers> layers_; ///< by name P
     std::shared_ptr<const CodedLayers> codes_;
+    std::shared_ptr<const RuntimeRounding> runtime_;
     std::vector<tensor::TensorEntry> entries_;
     std::map<std::string, std::size_t, std::less<>> index_;
 };

@@ -27,6 +27,7 @@ std::shared_ptr<ModelSource> open_folder(const fs::path& path)
     Unquantized weights = open_unquantized(model->config, path, folder.weights.tensors);
     model->tensors = std::move(weights.tensors);
     model->coded = std::move(weights.codes);
+    model->runtime = std::move(weights.runtime);
     model->side_files = std::move(folder.side_files);
     model->info.quantization = std::move(weights.method);
     model->info.fingerprint = std::move(folder.fingerprint);

@@ -7,6 +7,7 @@
 #include "hf/text_side.h"
 #include "model/decoder_spec.h"
 #include "source/coded_layers.h"
+#include "source/runtime_rounding.h"
 #include "source/side_file.h"
 #include "tensor/tensor_source.h"
 
@@ -33,6 +34,8 @@ struct ModelSource
     std::shared_ptr<const CodedLayers> coded; ///< codes of quantized layers; null: there are none
     std::vector<SideFile> side_files;
     ModelInfo info;
+    /// What runtimes round besides the weights; null: nothing.
+    std::shared_ptr<const RuntimeRounding> runtime;
 
     /// Tokenizer and chat template; throws FileNotFound naming the files looked for.
     hf::TextSide load_text() const;

@@ -148,14 +148,16 @@ PackedRule with_fields(const Json& values, PackedRule rule)
 }
 
 std::shared_ptr<const DecodedSource> open_packed(std::shared_ptr<const TensorSource> stored,
-    const std::function<PackedRule(const std::string& layer)>& rule_of)
+    const std::function<PackedRule(const std::string& layer)>& rule_of, CacheRule cache)
 {
-    return std::make_shared<DecodedSource>(std::move(stored),
+    return std::make_shared<DecodedSource>(
+        std::move(stored),
         [&](const TensorSource& tensors,
             const TensorEntry& entry) -> std::unique_ptr<const StoredLayer> {
             const std::string layer = layer_of(entry.name, ".qweight");
             return layer.empty() ? nullptr : find_packed_layer(tensors, layer, rule_of(layer));
-        });
+        },
+        std::move(cache));
 }
 
 } // namespace bitsmith::source

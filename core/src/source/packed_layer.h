@@ -43,11 +43,12 @@ struct PackedRule
 /// of another kind.
 PackedRule with_fields(const Json& values, PackedRule rule);
 
-/// `stored` with each layer that has qweight decoded by rule_of(name of the layer). Throws
+/// `stored` with each layer that has qweight decoded by rule_of(name of the layer), and
+/// `cache` as its key/value cache. Throws
 /// UnsupportedFormat for a width that is not packed like this, FileCorrupt for tensors that do not fit
 /// each other and the rule, MissingTensor, and what `rule_of` throws. Values of g_idx are checked when
 /// a layer is loaded.
 std::shared_ptr<const DecodedSource> open_packed(std::shared_ptr<const tensor::TensorSource> stored,
-    const std::function<PackedRule(const std::string& layer)>& rule_of);
+    const std::function<PackedRule(const std::string& layer)>& rule_of, CacheRule cache = {});
 
 } // namespace bitsmith::source

@@ -117,7 +117,7 @@ Json read_separate_file(const std::filesystem::path& folder)
 
 Unquantized opened(const std::shared_ptr<const DecodedSource>& source, std::string_view method)
 {
-    return {source, std::string(method), source->codes()};
+    return {source, std::string(method), source->codes(), source->runtime()};
 }
 
 } // namespace
@@ -139,7 +139,7 @@ Unquantized open_unquantized(Json& config, const std::filesystem::path& folder, 
         if (std::filesystem::exists(folder / "hf_quant_config.json", error)) {
             refuse(folder, "modelopt");
         }
-        return {std::move(stored), {}, {}};
+        return {std::move(stored), {}, {}, {}};
     }
     const std::string method = method_of(description);
     for (const Method& entry : kMethods) {

@@ -4,6 +4,7 @@
 
 #include "base/json_io.h"
 #include "source/coded_layers.h"
+#include "source/runtime_rounding.h"
 #include "tensor/tensor_source.h"
 
 #include <filesystem>
@@ -17,6 +18,7 @@ struct Unquantized
     std::shared_ptr<const tensor::TensorSource> tensors; ///< weights decoded as "P.weight"
     std::string method; ///< "auto-round"; empty when the checkpoint was not quantized
     std::shared_ptr<const CodedLayers> codes; ///< null: no layer is stored as codes
+    std::shared_ptr<const RuntimeRounding> runtime; ///< null: nothing but weights is rounded
 };
 
 /// Looks for `quantization_config` (or `compression_config`, MLX's `quantization`) in `config` and

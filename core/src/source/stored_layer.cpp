@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "quant/affine.h"
 #include "quant/element_grid.h"
+#include "source/runtime_rounding.h"
 
 #include <bitsmith/error.h>
 
@@ -190,6 +191,7 @@ quant::QuantizedWeight quantized_weight(
     }
     weight.scales = parts.scales.contiguous();
     weight.super_scales = parts.super_scales;
+    weight.input_max = largest_input(layer, stored);
     if (quant::is_affine(scheme)) {
         weight.scales = weight.scales.to(at::kHalf);
         weight.zeros = !parts.zeros.defined()

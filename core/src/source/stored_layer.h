@@ -6,6 +6,9 @@
 #include "quant/codec.h"
 #include "tensor/tensor_source.h"
 
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,9 +41,13 @@ public:
 
     std::string name; ///< P
     int64_t rows = 0, columns = 0; ///< of the weight
-    Scheme scheme; ///< of the weights; `sym` as the configuration says
+    Scheme scheme; ///< `sym` as the configuration says; inputs: see source/runtime_rounding.h
+    /// Why inputs stay as they are here although runtimes round them; empty: the scheme says all.
+    std::string other_inputs;
     std::vector<std::string> parts; ///< tensors that P.weight stands for, the codes first
 };
+
+using StoredLayers = std::map<std::string, std::unique_ptr<const StoredLayer>, std::less<>>;
 
 /// "INT4", "FP8", "MXFP4" ...
 std::string layer_word(const Scheme& scheme);
@@ -52,7 +59,7 @@ at::Tensor decode_layer(const StoredLayer& layer, const tensor::TensorSource& st
 std::optional<Scheme> exact_scheme(const StoredLayer& layer, const tensor::TensorSource& stored);
 
 /// The layer under a scheme that exact_scheme gave. Throws FileCorrupt for FP8 codes that are not
-/// numbers.
+/// numbers, and what largest_input of source/runtime_rounding.h throws.
 quant::QuantizedWeight quantized_weight(
     const StoredLayer& layer, const Scheme& scheme, const tensor::TensorSource& stored);
 

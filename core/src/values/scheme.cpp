@@ -276,6 +276,16 @@ Scheme activation_scheme(const Scheme& scheme)
     return activations;
 }
 
+Scheme with_activations_of(Scheme scheme, const Scheme& other)
+{
+    scheme.act_bits = other.act_bits;
+    scheme.act_group_size = other.act_group_size;
+    scheme.act_sym = other.act_sym;
+    scheme.act_data_type = other.act_data_type;
+    scheme.act_dynamic = other.act_dynamic;
+    return scheme;
+}
+
 std::string scheme_name(const Scheme& scheme)
 {
     if (!scheme.gguf_type.empty()) {

@@ -91,6 +91,10 @@ private Q_SLOTS:
     void refusesWhatMakesNoSense_data();
     void refusesWhatMakesNoSense();
     void refusesValuesBeyondHalfPrecision();
+    void takesRoundedInputsOver_data();
+    void takesRoundedInputsOver();
+    void saysWhenRoundingOfInputsIsLost_data();
+    void saysWhenRoundingOfInputsIsLost();
     void saysWhatWasDoneAsOneDocument();
 };
 
@@ -260,11 +264,72 @@ void ConvertTest::refusesValuesBeyondHalfPrecision()
     convert(tiny.path(), "f32", "", temp / "out");
 }
 
+void ConvertTest::takesRoundedInputsOver_data()
+{
+    QTest::addColumn<std::string>("scheme");
+    QTest::addColumn<std::string>("from");
+    QTest::addColumn<std::string>("to");
+    const auto row = [](const char* scheme, const char* from, const char* to) {
+        QTest::addRow("%s from %s to %s", scheme, from, to)
+            << std::string(scheme) << std::string(from) << std::string(to);
+    };
+    row("W8A8", "llm_compressor", "llm_compressor");
+    row("FP8_BLOCK", "fp8", "llm_compressor");
+    row("FP8_BLOCK", "llm_compressor", "auto_round");
+    row("FP8_BLOCK", "auto_round", "fp8");
+    row("MXFP4", "auto_round", "llm_compressor");
+    row("MXFP8", "llm_compressor", "auto_round");
+    row("NVFP4_E5M3", "auto_round", "auto_round");
+}
+
+void ConvertTest::takesRoundedInputsOver()
+{
+    QFETCH(std::string, scheme);
+    QFETCH(std::string, from);
+    QFETCH(std::string, to);
+    const rounded_run::Model tiny({.hidden = 192, .inner = 256}); // several tiles in every layer
+    const TempFolder temp;
+    const std::string model = rounded(tiny, temp, scheme, from);
+    const ConvertReport report = convert(model, to, "", temp / "out");
+    QCOMPARE(report.deviations, std::vector<std::string>());
+    QCOMPARE(report.layers, kLayers);
+    const auto converted = source::open_model((temp / "out").string());
+    for (const auto& [name, found] : converted->coded->schemes()) {
+        QVERIFY2(found == parse_scheme(scheme), scheme_name(found).c_str());
+    }
+    QCOMPARE(
+        difference(*converted, *source::open_model(model), at::kFloat, is_linear), std::string());
+}
+
+void ConvertTest::saysWhenRoundingOfInputsIsLost_data()
+{
+    QTest::addColumn<std::string>("scheme");
+    QTest::addColumn<std::string>("format");
+    QTest::newRow("decoded") << std::string("FP8_DYNAMIC") << std::string("bf16");
+    QTest::newRow("codes of another format") << std::string("W8A8") << std::string("auto_gptq");
+}
+
+void ConvertTest::saysWhenRoundingOfInputsIsLost()
+{
+    QFETCH(std::string, scheme);
+    QFETCH(std::string, format);
+    const rounded_run::Model tiny;
+    const TempFolder temp;
+    const std::string model = rounded(tiny, temp, scheme, "llm_compressor");
+    const ConvertReport report = convert(model, format, "", temp / "out");
+    QCOMPARE(report.deviations.size(), std::size_t(1));
+    const std::string& deviation = report.deviations.front();
+    QVERIFY2(deviation.find("13 more layers: ") != std::string::npos, deviation.c_str());
+    QVERIFY(source::open_model((temp / "out").string())->runtime == nullptr);
+}
+
 void ConvertTest::saysWhatWasDoneAsOneDocument()
 {
-    const Json json = parse_json(document(ConvertReport{"m", "gguf", "/out", 7, 3}), "test");
+    const Json json =
+        parse_json(document(ConvertReport{"m", "gguf", "/out", 7, 3, {"p: lost"}}), "test");
     QCOMPARE(json,
-        Json({{"model", "m"}, {"format", "gguf"}, {"path", "/out"}, {"bytes", 7}, {"layers", 3}}));
+        Json({{"model", "m"}, {"format", "gguf"}, {"path", "/out"}, {"bytes", 7}, {"layers", 3},
+            {"deviations", {"p: lost"}}}));
 }
 
 BITSMITH_TEST(ConvertTest)
