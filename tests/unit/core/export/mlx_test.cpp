@@ -8,6 +8,7 @@
 #include "support/scheme_of.h"
 #include "support/test_main.h"
 #include "support/written_export.h"
+#include "tensor/bit_pack.h"
 #include "tensor/safetensors_writer.h"
 
 #include <ATen/ATen.h>
@@ -24,8 +25,6 @@ class MlxTest : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
-    void packsGoldenWords();
-    void packsEveryWidthAsOneStream();
     void writesIntegers_data();
     void writesIntegers();
     void computesOffsetsFromStoredScales();
@@ -48,23 +47,6 @@ private Q_SLOTS:
 namespace {
 
 const std::string kLayer = "model.layers.1.mlp.down_proj"; // 64 x 96
-
-std::vector<uint32_t> words_of(const std::vector<int64_t>& codes, int64_t bits)
-{
-    const at::Tensor words =
-        pack_stream(at::tensor(codes, at::kLong).to(at::kByte).unsqueeze(0), bits);
-    const auto* first = static_cast<const uint32_t*>(words.const_data_ptr());
-    return {first, first + words.numel()};
-}
-
-std::vector<int64_t> counted(int64_t modulus, int64_t first)
-{
-    std::vector<int64_t> codes(32);
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-        codes[i] = static_cast<int64_t>(i) % modulus + first;
-    }
-    return codes;
-}
 
 Json gemma2_config()
 {
@@ -89,32 +71,6 @@ bool has_note(const test::ExportModel& model, const std::string& words)
 }
 
 } // namespace
-
-void MlxTest::packsGoldenWords()
-{
-    QCOMPARE(words_of(counted(8, 1), 4), std::vector<uint32_t>(4, 0x87654321U));
-    QCOMPARE(
-        words_of(counted(8, 0), 3), (std::vector<uint32_t>{0x88FAC688U, 0xC688FAC6U, 0xFAC688FAU}));
-}
-
-void MlxTest::packsEveryWidthAsOneStream()
-{
-    at::manual_seed(3);
-    for (const int64_t bits : {2, 3, 4, 5, 6, 8}) {
-        const at::Tensor codes = at::randint(0, 1LL << bits, {70, 96}, at::kByte);
-        const at::Tensor words = pack_stream(codes, bits);
-        QCOMPARE(words.sizes().vec(), (std::vector<int64_t>{70, 3 * bits}));
-        const auto* word = static_cast<const uint32_t*>(words.const_data_ptr());
-        const auto* code = codes.const_data_ptr<uint8_t>();
-        int64_t wrong = 0; // rows end where words end, so that all codes are one stream
-        for (int64_t bit = 0; bit < codes.numel() * bits; ++bit) {
-            const uint32_t expected = static_cast<uint32_t>(code[bit / bits]) >> (bit % bits) & 1U;
-            wrong += (word[bit / 32] >> (bit % 32) & 1U) == expected ? 0 : 1;
-        }
-        QCOMPARE(wrong, int64_t(0));
-        QVERIFY(at::equal(unpack_stream(words, bits), codes));
-    }
-}
 
 void MlxTest::writesIntegers_data()
 {
@@ -152,7 +108,7 @@ void MlxTest::writesIntegers()
     };
     const quant::QuantizedWeight& weight = model.layers.layers.find(kLayer)->second;
     const at::Tensor found =
-        unpack_stream(words, scheme.bits).to(at::kDouble) * spread(scales) + spread(biases);
+        tensor::unpack_stream(words, scheme.bits).to(at::kDouble) * spread(scales) + spread(biases);
     const double largest = found.abs().max().item<double>();
     const double apart =
         (found - test::expected_values(weight).to(at::kDouble)).abs().max().item<double>();
@@ -189,8 +145,8 @@ void MlxTest::writesMicroscalingTypes()
         QCOMPARE(scales.scalar_type(), at::kByte);
         const quant::QuantizedWeight& weight = model.layers.layers.find(kLayer)->second;
         QVERIFY(at::equal(scales, weight.scales));
-        QVERIFY(
-            at::equal(unpack_stream(stored->load(kLayer + ".weight"), scheme.bits), weight.codes));
+        QVERIFY(at::equal(
+            tensor::unpack_stream(stored->load(kLayer + ".weight"), scheme.bits), weight.codes));
         const Json rules = written.config()["quantization"];
         QCOMPARE(rules["mode"], Json(scheme.bits == 4 ? "mxfp4" : "mxfp8"));
         QCOMPARE(rules[kLayer]["mode"], rules["mode"]);

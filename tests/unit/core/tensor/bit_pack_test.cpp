@@ -22,8 +22,8 @@ private Q_SLOTS:
     void packsWeightsAlongTheInput();
     void unpacksWhatItPacked_data();
     void unpacksWhatItPacked();
-    void packsStreamsOfEveryWidth_data();
-    void packsStreamsOfEveryWidth();
+    void packsEveryWidthAsOneStream_data();
+    void packsEveryWidthAsOneStream();
     void refusesCodesThatDoNotFit();
     void refusesRowsThatDoNotFillWords();
     void refusesOtherWidths();
@@ -49,11 +49,11 @@ std::vector<int64_t> words_of(const at::Tensor& packed)
     return words;
 }
 
-std::vector<int64_t> cycle(int64_t count, int64_t period)
+std::vector<int64_t> cycle(int64_t count, int64_t period, int64_t first = 0)
 {
     std::vector<int64_t> values;
     for (int64_t i = 0; i < count; ++i) {
-        values.push_back(i % period);
+        values.push_back(first + i % period);
     }
     return values;
 }
@@ -72,6 +72,8 @@ void BitPackTest::packsTheGoldenWords_data()
                             << std::vector<int64_t>{0x88FAC688, 0xC688FAC6, 0xFAC688FA};
     QTest::newRow("4 bits") << 4 << std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8}
                             << std::vector<int64_t>{0x87654321};
+    QTest::newRow("4 bits, four words")
+        << 4 << cycle(32, 8, 1) << std::vector<int64_t>(4, 0x87654321);
     QTest::newRow("8 bits") << 8 << std::vector<int64_t>{1, 2, 128, 255}
                             << std::vector<int64_t>{0xFF800201};
 }
@@ -84,6 +86,7 @@ void BitPackTest::packsTheGoldenWords()
     const at::Tensor packed = pack_bits(row_of(codes), bits);
     QCOMPARE(words_of(packed), words);
     QVERIFY(at::equal(unpack_bits(packed, bits), row_of(codes)));
+    QCOMPARE(words_of(pack_stream(row_of(codes), bits).view(at::kInt)), words);
 }
 
 void BitPackTest::packsTheGoldenZeroPoints_data()
@@ -142,7 +145,7 @@ void BitPackTest::unpacksWhatItPacked()
     QVERIFY(at::equal(unpack_gptq_codes(pack_gptq_codes(codes, bits), bits), codes));
 }
 
-void BitPackTest::packsStreamsOfEveryWidth_data()
+void BitPackTest::packsEveryWidthAsOneStream_data()
 {
     QTest::addColumn<int>("bits");
     for (int bits = 1; bits <= 8; ++bits) {
@@ -150,7 +153,7 @@ void BitPackTest::packsStreamsOfEveryWidth_data()
     }
 }
 
-void BitPackTest::packsStreamsOfEveryWidth()
+void BitPackTest::packsEveryWidthAsOneStream()
 {
     QFETCH(int, bits);
     at::manual_seed(bits);
@@ -158,15 +161,14 @@ void BitPackTest::packsStreamsOfEveryWidth()
     const at::Tensor words = pack_stream(codes, bits);
     QCOMPARE(words.scalar_type(), at::kUInt32);
     QCOMPARE(words.sizes(), at::IntArrayRef({70, 3 * bits}));
-    const at::Tensor stream = words.view(at::kInt).to(at::kLong);
-    for (const int64_t i : {0, 10, 21, 31, 95}) { // bit by bit, in the second row
-        int64_t code = 0;
-        for (int64_t k = 0; k < bits; ++k) {
-            const int64_t place = i * bits + k;
-            code |= (stream[1][place / 32].item<int64_t>() >> (place % 32) & 1) << k;
-        }
-        QCOMPARE(code, codes[1][i].item<int64_t>());
+    const auto* word = static_cast<const uint32_t*>(words.const_data_ptr());
+    const auto* code = codes.const_data_ptr<uint8_t>();
+    int64_t wrong = 0; // rows end where words end, so that all codes are one stream
+    for (int64_t bit = 0; bit < codes.numel() * bits; ++bit) {
+        const uint32_t expected = static_cast<uint32_t>(code[bit / bits]) >> (bit % bits) & 1U;
+        wrong += (word[bit / 32] >> (bit % 32) & 1U) == expected ? 0 : 1;
     }
+    QCOMPARE(wrong, int64_t(0));
     QVERIFY(at::equal(unpack_stream(words, bits), codes));
 }
 
