@@ -43,6 +43,7 @@ OURS = {
     "mimic": ["--set", "recipe.mimic_reference=true", "--touch-up", "off"],
     "gptq": ["--recipe", "gptq"],
     "gptq no touch-up": ["--recipe", "gptq", "--touch-up", "off"],
+    "gptq smoothed": ["--recipe", "gptq", "--smoothing", "awq"],
     "opt_rtn": ["--recipe", "opt_rtn"],
     "rtn": ["--recipe", "rtn"],
 }

@@ -79,11 +79,11 @@ void CompressedInputs::add_group(const Json& group, const std::string& field)
     arguments_.push_back(member(group, kInputs));
     const Json& targets = member(group, "targets");
     if (!targets.is_null() && !targets.is_array()) {
-        malformed_field(concat(field, ".targets"), "a list of names");
+        malformed_field(concat(field, ".targets"), targets, "a list of names");
     }
     for (const Json& target : targets) {
         if (!target.is_string()) {
-            malformed_field(concat(field, ".targets"), "a list of names");
+            malformed_field(concat(field, ".targets"), target, "a list of names");
         }
         const std::string word = target.get<std::string>();
         if (word == kLinear) {
