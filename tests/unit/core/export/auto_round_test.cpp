@@ -188,7 +188,8 @@ void AutoRoundTest::namesTheBlocksOfTheCheckpoint()
     const Written written(model.input());
     QCOMPARE(written.quantization()["block_name_to_quantize"], Json(prefix + "layers"));
     int packed = 0;
-    for (const tensor::TensorEntry& entry : written.stored()->entries()) {
+    const auto stored = written.stored();
+    for (const tensor::TensorEntry& entry : stored->entries()) {
         const bool is_in_block = entry.name.starts_with(prefix + "layers.");
         QVERIFY2(is_in_block || entry.dtype == "BF16", entry.name.c_str());
         packed += entry.name.ends_with(".qweight") ? 1 : 0;

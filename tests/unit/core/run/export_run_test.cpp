@@ -49,11 +49,14 @@ private:
 
 namespace {
 
-std::vector<std::string> warnings(const RecordingObserver& seen)
+/// That the run does not list its export.
+std::vector<std::string> list_warnings(const RecordingObserver& seen)
 {
     std::vector<std::string> texts;
     for (const Event& event : seen.events) {
-        if (const auto* warning = event.get_if<Warning>()) {
+        const auto* warning = event.get_if<Warning>();
+        if (warning != nullptr
+            && warning->text.find("does not list this export") != std::string::npos) {
             texts.push_back(warning->text);
         }
     }
@@ -78,7 +81,7 @@ void ExportRunTest::isListedByItsRun()
     QCOMPARE(report->exports[0].path, written.path);
     QCOMPARE(report->exports[0].bytes, written.bytes);
     QCOMPARE(read_run(run).state, JobState::Done);
-    QVERIFY(warnings(seen).empty());
+    QVERIFY(list_warnings(seen).empty());
 }
 
 void ExportRunTest::isListedOnceWhenItIsWrittenAnew()
@@ -112,8 +115,7 @@ void ExportRunTest::isWrittenWhileTheRunCannotBeChanged()
     RecordingObserver seen;
     write(run, m_temp / "locked-out", seen);
     QCOMPARE(verify_export(m_temp / "locked-out", run), std::vector<std::string>());
-    QCOMPARE(warnings(seen).size(), std::size_t(1));
-    QVERIFY(warnings(seen)[0].find("does not list this export") != std::string::npos);
+    QCOMPARE(list_warnings(seen).size(), std::size_t(1));
     QCOMPARE(read_run_events(run).size(), before);
 }
 
