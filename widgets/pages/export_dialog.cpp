@@ -334,6 +334,7 @@ void ExportDialog::addOutcome(const ExportOutcome& outcome)
     auto* result = new ExportResult(outcome, m_offers->title(outcome.order.format));
     connect(result, &ExportResult::openRequested, this, &ExportDialog::openRequested);
     m_results->addWidget(result);
+    result->show();
     if (outcome.state == JobState::Done) {
         m_offers->untick(outcome.order.format);
     }

@@ -89,6 +89,7 @@ private Q_SLOTS:
     void comparesAnswersWhenAsked();
     void showsFilesAndAnswers();
     void showsWhatWasWritten();
+    void scrollsToAResult();
     void marksFilesThatFailedTheirCheck();
     void saysWhyAnExportFailedAndShowsTheOthers();
     void cancelsInsteadOfClosingWhileItExports();
@@ -314,6 +315,16 @@ void ExportDialogTest::showsWhatWasWritten()
     QCOMPARE(opened.front()[0].toString(), outcome.path);
     // Written formats are not written again by the next Export.
     QVERIFY(!box(u"auto_round"_s)->isChecked() && box(u"auto_round"_s)->isEnabled());
+}
+
+void ExportDialogTest::scrollsToAResult()
+{
+    m_dialog->resize(700, 400);
+    exportFormats({u"auto_round"_s});
+    Q_EMIT m_worker->finished(written(m_worker->orders.front()));
+    Q_EMIT m_worker->allFinished();
+    auto* result = m_dialog->findChild<ExportResult*>();
+    QTRY_COMPARE(result->visibleRegion().boundingRect(), result->rect());
 }
 
 void ExportDialogTest::marksFilesThatFailedTheirCheck()
