@@ -4,12 +4,24 @@ transformers computes with such weights in the model they were made from."""
 
 import json
 import re
+import shutil
 
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 
 
 def quantization(folder):
     return json.loads((folder / "config.json").read_text())["quantization_config"]
+
+
+def weights_only(folder, target):
+    """A copy of an auto_round folder that says nothing of inputs, so that only its weights count."""
+    shutil.copytree(folder, target)
+    config = json.loads((target / "config.json").read_text())
+    rules = config["quantization_config"]
+    for rule in [rules, *rules.get("extra_config", {}).values()]:
+        rule["act_bits"] = 16
+    (target / "config.json").write_text(json.dumps(config))
+    return target
 
 
 def tensors_of(folder):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """transformers with the package auto-round loads what we export and computes what we compute."""
 
-from packed_weights import compare, logits_with, quantization, tensors_of
+from packed_weights import compare, logits_with, quantization, tensors_of, weights_only
 from product import main, tiny_model
 
 IDS = [40, 77, 12, 9, 200, 31, 5, 64, 64, 101, 18, 250, 3, 90, 41, 7]
@@ -82,8 +82,8 @@ def calibrated(product, model, scheme, work, *more):
     return output
 
 
-def check_numbers(product, work, scheme, packing, *more, noise=0.3, tolerance=1e-4, packed=14):
-    """auto-round's modules decode the weights that we decode, and its activations are near ours."""
+def check_numbers(product, work, scheme, packing, *more, noise=1e-3, tolerance=1e-4, packed=14):
+    """auto-round's modules decode the weights that we decode, and round activations much as we do."""
     import torch
     model = tiny_model(work / "model")
     output = calibrated(product, model, scheme, work, *more)
@@ -94,12 +94,12 @@ def check_numbers(product, work, scheme, packing, *more, noise=0.3, tolerance=1e
                    if hasattr(module, "dequant_weight_online")}
     assert len(weights) == packed, f"{len(weights)} layers were loaded instead of {packed}"
     print(f"  {scheme} {' '.join(more)}")
-    compare(product, work, model, output, logits_with(model, weights, IDS), IDS, tolerance)
-    # The trace of a folder computes with activations as they are: what their rounding makes, whereas wrong scales of
-    # activations make the logits another model's.
+    compare(product, work, model, weights_only(output, work / "weights"), logits_with(model, weights, IDS), IDS,
+            tolerance)
+    # Numbers at the border between two codes part; wrong scales of activations make the logits another model's.
     ours = product.logits(output, IDS, work)
     found = ((theirs - ours).norm() / ours.norm()).item()
-    print(f"    rounding of activations: {found:.2f}")
+    print(f"    rounded activations: {found:.4f}")
     assert found <= noise, f"{scheme}: logits are {found} of noise"
 
 
@@ -108,7 +108,7 @@ def test_mxfp4(product, work):
 
 
 def test_mxfp8(product, work):
-    check_numbers(product, work, "MXFP8", "auto_round:llm_compressor", noise=0.1)
+    check_numbers(product, work, "MXFP8", "auto_round:llm_compressor")
 
 
 def test_nvfp4(product, work):
@@ -146,7 +146,7 @@ def check_fp8(product, work, scheme, ending):
             weights[layer] = codes * (scale if scale.numel() == 1 else spread[:codes.shape[0], :codes.shape[1]])
     assert len(weights) == 14, f"{len(weights)} layers are quantized instead of 14"
     print(f"  {scheme}")
-    compare(product, work, model, output, logits_with(model, weights, IDS), IDS, 1e-4)
+    compare(product, work, model, weights_only(output, work / "weights"), logits_with(model, weights, IDS), IDS, 1e-4)
     return quantization(output)
 
 
