@@ -4,7 +4,6 @@
 
 #include "base/mapped_file.h"
 
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -22,7 +21,6 @@ inline std::string safetensors_text(std::string_view header, std::string_view da
 inline std::shared_ptr<const bitsmith::ByteSource> bytes_source(
     std::string_view text, std::string name = "test.safetensors")
 {
-    std::vector<std::byte> bytes(text.size());
-    std::memcpy(bytes.data(), text.data(), text.size());
-    return bitsmith::memory_source(std::move(bytes), std::move(name));
+    const auto* first = reinterpret_cast<const std::byte*>(text.data());
+    return bitsmith::memory_source({first, first + text.size()}, std::move(name));
 }
