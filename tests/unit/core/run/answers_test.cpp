@@ -23,7 +23,7 @@ private Q_SLOTS:
 private:
     std::filesystem::path finish(const std::string& scheme) const
     {
-        const JobSpec spec = rounded_run::spec(m_model, scheme, m_temp / scheme);
+        const JobSpec spec = rounded_run::spec(m_model.path(), scheme, m_temp / scheme);
         rounded_run::finish(spec);
         return spec.runtime.run_dir;
     }

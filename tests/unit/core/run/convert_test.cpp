@@ -18,7 +18,7 @@ const std::string kOneLayer = "model.layers.1.mlp.up_proj";
 std::string rounded(const rounded_run::Model& model, const TempFolder& temp,
     const std::string& scheme, const std::string& format, const std::string& one_layer = {})
 {
-    JobSpec spec = rounded_run::spec(model, scheme, temp / "run");
+    JobSpec spec = rounded_run::spec(model.path(), scheme, temp / "run");
     if (!one_layer.empty()) {
         spec.scheme.overrides = {{kOneLayer, one_layer}};
     }

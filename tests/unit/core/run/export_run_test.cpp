@@ -34,7 +34,7 @@ private Q_SLOTS:
 private:
     JobSpec finish(const std::string& name) const
     {
-        const JobSpec spec = rounded_run::spec(m_model, "W4A16G32", m_temp / name);
+        const JobSpec spec = rounded_run::spec(m_model.path(), "W4A16G32", m_temp / name);
         rounded_run::finish(spec);
         return spec;
     }

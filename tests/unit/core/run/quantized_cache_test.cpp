@@ -5,10 +5,8 @@
 #include "run/tune_stage.h"
 #include "support/expect_error.h"
 #include "support/test_main.h"
-#include "support/tiny_checkpoint.h"
+#include "unit/core/run/calibrated_job.h"
 #include "unit/core/run/sample_run.h"
-
-#include <bitsmith/job.h>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -21,23 +19,12 @@ namespace {
 
 JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp)
 {
-    std::string text;
-    for (int i = 0; i < 900; ++i) {
-        text += "line " + std::to_string(i * i % 97) + (i % 5 == 0 ? ".\n" : ", ");
-    }
-    JobSpec spec;
-    spec.model.path = tiny.path();
-    spec.scheme.scheme = "W4A16G32";
+    JobSpec spec = calibrated_job(tiny, temp, "W4A16G32");
     spec.recipe.iters = 2;
     spec.recipe.nsamples = 8;
-    spec.recipe.seqlen = 64;
-    spec.recipe.batch_size = 4;
-    spec.recipe.touch_up = TouchUpMode::Off;
     spec.recipe.static_kv_dtype = CacheType::Fp8;
-    spec.calibration.dataset = temp.write("text.txt", text).string();
+    spec.calibration.holdout = JobSpec().calibration.holdout;
     spec.exports.formats = {"llm_compressor"};
-    spec.exports.output = (temp / "out").string();
-    spec.runtime.run_dir = (temp / "run").string();
     return spec;
 }
 

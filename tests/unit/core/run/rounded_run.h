@@ -12,12 +12,12 @@ namespace rounded_run {
 
 using Model = TinyCheckpoint;
 
-/// A job that rounds `model` into `run_dir`, and writes no export.
+/// A job that rounds the model at `path` into `run_dir`, and writes no export.
 inline bitsmith::JobSpec spec(
-    const Model& model, const std::string& scheme, const std::filesystem::path& run_dir)
+    const std::string& path, const std::string& scheme, const std::filesystem::path& run_dir)
 {
     bitsmith::JobSpec spec;
-    spec.model.path = model.path();
+    spec.model.path = path;
     spec.scheme.scheme = scheme;
     spec.recipe = bitsmith::named_recipe("rtn");
     spec.exports.formats = {};

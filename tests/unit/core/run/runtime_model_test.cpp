@@ -5,6 +5,7 @@
 #include "run/stages.h"
 #include "support/expect_error.h"
 #include "support/test_main.h"
+#include "unit/core/run/calibrated_job.h"
 #include "unit/core/run/rounded_run.h"
 
 #include <ATen/core/grad_mode.h>
@@ -20,15 +21,6 @@ namespace {
 /// Every layer has several tiles of 128 x 128.
 constexpr source::TinyModelShape kShape{.hidden = 192, .inner = 256};
 
-std::string some_text()
-{
-    std::string text;
-    for (int i = 0; i < 900; ++i) {
-        text += "line " + std::to_string(i * i % 97) + (i % 5 == 0 ? ".\n" : ", ");
-    }
-    return text;
-}
-
 struct Fixture
 {
     Fixture(const std::string& scheme, const std::string& format, CacheType cache = CacheType::None)
@@ -41,7 +33,7 @@ struct Fixture
         spec.recipe.seqlen = 64;
         spec.recipe.touch_up = TouchUpMode::Off;
         spec.recipe.static_kv_dtype = cache;
-        spec.calibration.dataset = temp.write("text.txt", some_text()).string();
+        spec.calibration.dataset = temp.write("text.txt", calibration_text()).string();
         spec.evaluation = {{"ppl", "kld"}, spec.calibration.dataset, 512, 64};
         spec.exports.formats = {format};
         spec.exports.output = (temp / "out").string();

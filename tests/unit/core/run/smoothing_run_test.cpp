@@ -4,9 +4,7 @@
 #include "run/tune_stage.h"
 #include "source/model_source.h"
 #include "support/test_main.h"
-#include "support/tiny_checkpoint.h"
-
-#include <bitsmith/job.h>
+#include "unit/core/run/calibrated_job.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -49,24 +47,8 @@ void add_outliers(TinyCheckpoint::Tensors& tensors)
 
 JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp, const std::string& scheme)
 {
-    std::string text;
-    for (int i = 0; i < 900; ++i) {
-        text += "line " + std::to_string(i * i % 97) + (i % 5 == 0 ? ".\n" : ", ");
-    }
-    JobSpec spec;
-    spec.model.path = tiny.path();
-    spec.scheme.scheme = scheme;
-    spec.recipe = named_recipe("opt_rtn");
+    JobSpec spec = calibrated_job(tiny, temp, scheme, named_recipe("opt_rtn"));
     spec.recipe.smoothing = Smoothing::Awq;
-    spec.recipe.touch_up = TouchUpMode::Off;
-    spec.recipe.nsamples = 16;
-    spec.recipe.seqlen = 64;
-    spec.recipe.batch_size = 4;
-    spec.calibration.dataset = temp.write("text.txt", text).string();
-    spec.calibration.holdout = 0.25;
-    spec.exports.formats = {"auto_round"};
-    spec.exports.output = (temp / "out").string();
-    spec.runtime.run_dir = (temp / "run").string();
     return spec;
 }
 

@@ -29,7 +29,7 @@ const std::string kLayer = "model.layers.1.mlp.up_proj";
 /// The tiny model, rounded and exported to `temp`/out by the run `temp`/run.
 fs::path exported(const rounded_run::Model& tiny, const TempFolder& temp)
 {
-    JobSpec spec = rounded_run::spec(tiny, "W4A16G32", temp / "run");
+    JobSpec spec = rounded_run::spec(tiny.path(), "W4A16G32", temp / "run");
     spec.exports.formats = {"auto_round"};
     spec.exports.output = (temp / "out").string();
     rounded_run::finish(spec);
