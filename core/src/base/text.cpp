@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 
+#include <bitsmith/error.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -80,6 +82,13 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
     return text;
 }
 
+std::string some_of(const std::vector<std::string>& names, std::size_t shown)
+{
+    const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), shown));
+    const std::string text = join({names.begin(), end}, ", ");
+    return names.size() > shown ? concat(text, " and ", names.size() - shown, " more") : text;
+}
+
 std::vector<std::string> split(std::string_view text, char separator)
 {
     std::vector<std::string> parts;
@@ -102,6 +111,13 @@ std::string lower(std::string_view text)
     std::transform(result.begin(), result.end(), result.begin(),
         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return result;
+}
+
+std::string with_number(std::string pattern, std::string_view mark, int64_t number)
+{
+    const std::size_t at = pattern.find(mark);
+    BITSMITH_ASSERT(at != std::string::npos);
+    return pattern.replace(at, mark.size(), std::to_string(number));
 }
 
 std::string format_bytes(int64_t bytes)

@@ -20,9 +20,13 @@ std::string concat(const Parts&... parts)
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
+/// "a, b, c and 5 more" of a list that may be long.
+std::string some_of(const std::vector<std::string>& names, std::size_t shown = 3);
 /// Splits at `separator`, trims blanks, drops empty parts.
 std::vector<std::string> split(std::string_view text, char separator);
 std::string lower(std::string_view text);
+/// `pattern` with a number in the place of its first `mark`, which it must have: "layers.{i}.".
+std::string with_number(std::string pattern, std::string_view mark, int64_t number);
 
 /// Text of a file for a message: control characters as \\xNN, long text cut with "...".
 std::string printable(std::string_view text);

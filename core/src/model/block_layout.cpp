@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "model/block_layout.h"
 
+#include "base/text.h"
 #include "model/decoder_block.h"
 #include "model/expert_storage.h"
 
@@ -9,13 +10,6 @@
 namespace bitsmith::model {
 
 namespace {
-
-std::string with_number(std::string pattern, std::string_view placeholder, int64_t number)
-{
-    const std::size_t at = pattern.find(placeholder);
-    BITSMITH_ASSERT(at != std::string::npos);
-    return pattern.replace(at, placeholder.size(), std::to_string(number));
-}
 
 /// "model.layers.0.self_attn" of "model.layers.0.self_attn.q_proj".
 std::string module_of(const std::string& name)

@@ -46,15 +46,6 @@ std::vector<std::pair<Scheme, std::string>> schemes_in_use(const Subject& s)
     return schemes;
 }
 
-/// "a, b and 5 more".
-std::string some_of(const std::vector<std::string>& names)
-{
-    constexpr std::size_t kShown = 3;
-    const std::size_t shown = std::min(names.size(), kShown);
-    std::string text = join({names.begin(), names.begin() + static_cast<long>(shown)}, ", ");
-    return names.size() > shown ? concat(text, " and ", names.size() - shown, " more") : text;
-}
-
 void unreadable_scheme(const Subject& s, Issues& found)
 {
     try {

@@ -40,14 +40,6 @@ at::Tensor undo_rotary_permutation(const at::Tensor& rows, int64_t heads)
     return rows.view(pairs).transpose(1, 2).reshape(shape);
 }
 
-std::string with_expert(std::string name, int64_t expert)
-{
-    constexpr std::string_view kMark = "{e}";
-    const std::size_t at = name.find(kMark);
-    BITSMITH_ASSERT(at != std::string::npos);
-    return name.replace(at, kMark.size(), std::to_string(expert));
-}
-
 /// N of every "blk.N.", in order.
 std::set<int64_t> block_numbers(const GgufParts& parts)
 {
@@ -156,7 +148,7 @@ void GgufTensors::add_experts(const std::string& hf, const GgufLocation& locatio
     item.location = location;
     item.slices = stored.shape.front();
     for (item.slice = 0; item.slice < item.slices; ++item.slice) {
-        add_entry(with_expert(hf, item.slice), {stored.shape[1], stored.shape[2]}, item);
+        add_entry(with_number(hf, "{e}", item.slice), {stored.shape[1], stored.shape[2]}, item);
     }
 }
 

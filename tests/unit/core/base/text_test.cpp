@@ -16,6 +16,7 @@ private Q_SLOTS:
     void findsTheNearestWord();
     void formatsBytesAndDurations();
     void splitsAndTrims();
+    void showsTheFirstOfALongList();
 };
 
 void TextTest::matchesPatterns_data()
@@ -65,6 +66,14 @@ void TextTest::formatsBytesAndDurations()
 void TextTest::splitsAndTrims()
 {
     QCOMPARE(split(" a, b,,c ", ','), (std::vector<std::string>{"a", "b", "c"}));
+}
+
+void TextTest::showsTheFirstOfALongList()
+{
+    QCOMPARE(some_of({"a", "b", "c"}), std::string("a, b, c"));
+    QCOMPARE(some_of({"a", "b", "c", "d", "e"}), std::string("a, b, c and 2 more"));
+    QCOMPARE(some_of({"a", "b"}, 1), std::string("a and 1 more"));
+    QCOMPARE(some_of({}), std::string());
 }
 
 BITSMITH_TEST(TextTest)
