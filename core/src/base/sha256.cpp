@@ -2,12 +2,18 @@
 #include "base/sha256.h"
 
 #include "base/file_ops.h"
+#include "base/simd.h"
 
 #include <bitsmith/error.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 
 namespace bitsmith {
 
@@ -32,9 +38,9 @@ uint32_t big_endian(const std::byte* p)
     return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
 }
 
-} // namespace
+using State = std::array<uint32_t, 8>;
 
-void Sha256::block(const std::byte* data)
+void add_block(State& state, const std::byte* data)
 {
     std::array<uint32_t, 64> w;
     for (std::size_t i = 0; i < 16; ++i) {
@@ -45,7 +51,7 @@ void Sha256::block(const std::byte* data)
         const uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    auto [a, b, c, d, e, f, g, h] = state_;
+    auto [a, b, c, d, e, f, g, h] = state;
     for (std::size_t i = 0; i < 64; ++i) {
         const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
         const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRounds[i] + w[i];
@@ -62,7 +68,69 @@ void Sha256::block(const std::byte* data)
     }
     const std::array<uint32_t, 8> step = {a, b, c, d, e, f, g, h};
     for (std::size_t i = 0; i < 8; ++i) {
-        state_[i] += step[i];
+        state[i] += step[i];
+    }
+}
+
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+bool has_sha_instructions()
+{
+    constexpr unsigned kFeatures = 7, kShaBit = 29;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(kFeatures, 0, &a, &b, &c, &d) != 0 && (b >> kShaBit & 1U) != 0
+        && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
+/// The instructions want the state as ABEF and CDGH, the first letter in the highest lane.
+__attribute__((target("sha,sse4.1"))) void add_blocks_by_instructions(
+    State& state, const std::byte* data, std::size_t n_blocks)
+{
+    const auto load = [](const void* from) {
+        return _mm_loadu_si128(static_cast<const __m128i*>(from));
+    };
+    const __m128i swapped = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    const __m128i badc = _mm_shuffle_epi32(load(state.data()), 0xB1);
+    const __m128i hgfe = _mm_shuffle_epi32(load(state.data() + 4), 0x1B);
+    __m128i abef = _mm_alignr_epi8(badc, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, badc, 0xF0);
+    for (; n_blocks > 0; --n_blocks, data += 64) {
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+        __m128i w[4];
+        for (std::size_t i = 0; i < 16; ++i) {
+            __m128i& now = w[i % 4];
+            if (i < 4) {
+                now = _mm_shuffle_epi8(load(data + 16 * i), swapped);
+            } else {
+                const __m128i last = w[(i + 3) % 4];
+                const __m128i seven_back = _mm_alignr_epi8(last, w[(i + 2) % 4], 4);
+                now = _mm_sha256msg2_epu32(
+                    _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(i + 1) % 4]), seven_back), last);
+            }
+            const __m128i sum = _mm_add_epi32(now, load(&kRounds[4 * i]));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
+        }
+        abef = _mm_add_epi32(abef, abef_before);
+        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    }
+    const __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(feba, dchg, 0xF0));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+
+} // namespace
+
+void Sha256::add_blocks(const std::byte* data, std::size_t n_blocks)
+{
+#ifdef BITSMITH_HAS_ISA_VERSIONS
+    static const bool has_instructions = has_sha_instructions();
+    if (has_instructions && !plain_) {
+        add_blocks_by_instructions(state_, data, n_blocks);
+        return;
+    }
+#endif
+    for (std::size_t i = 0; i < n_blocks; ++i) {
+        add_block(state_, data + 64 * i);
     }
 }
 
@@ -77,13 +145,12 @@ void Sha256::update(std::span<const std::byte> bytes)
         if (n_pending_ < pending_.size()) {
             return;
         }
-        block(pending_.data());
+        add_blocks(pending_.data(), 1);
         n_pending_ = 0;
     }
-    while (bytes.size() >= pending_.size()) {
-        block(bytes.data());
-        bytes = bytes.subspan(pending_.size());
-    }
+    const std::size_t n_blocks = bytes.size() / pending_.size();
+    add_blocks(bytes.data(), n_blocks);
+    bytes = bytes.subspan(n_blocks * pending_.size());
     std::copy(bytes.begin(), bytes.end(), pending_.begin());
     n_pending_ = bytes.size();
 }

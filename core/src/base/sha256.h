@@ -14,6 +14,10 @@ namespace bitsmith {
 class Sha256
 {
 public:
+    /// `plain`: without instructions of the processor, which give the same.
+    explicit Sha256(bool plain = false)
+        : plain_(plain)
+    { }
     void update(std::span<const std::byte> bytes);
     void update(std::string_view text)
     {
@@ -23,8 +27,9 @@ public:
     std::string finish();
 
 private:
-    void block(const std::byte* data);
+    void add_blocks(const std::byte* data, std::size_t n_blocks);
 
+    bool plain_;
     std::array<uint32_t, 8> state_ = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
         0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     std::array<std::byte, 64> pending_ = {};

@@ -123,8 +123,11 @@ void check_weight(const at::Tensor& weight, const Scheme& scheme, std::string_vi
     if (!layer.empty()) {
         context.emplace_back("layer", layer);
     }
-    const int64_t not_finite = at::isfinite(weight).logical_not_().sum().item<int64_t>();
-    if (not_finite > 0) {
+    const auto [lowest, highest] = weight.aminmax(); // one pass, and lets NaN through
+    const double low = std::min(lowest.item<double>(), 0.0);
+    const double high = std::max(highest.item<double>(), 0.0);
+    if (!std::isfinite(lowest.item<double>()) || !std::isfinite(highest.item<double>())) {
+        const int64_t not_finite = at::isfinite(weight).logical_not_().sum().item<int64_t>();
         context.emplace_back("found",
             std::to_string(not_finite) + " of " + std::to_string(weight.numel()) + " values");
         fail(ErrorCode::NumericFailure, "the weight has values that are not finite",
@@ -133,8 +136,6 @@ void check_weight(const at::Tensor& weight, const Scheme& scheme, std::string_vi
     if (!is_affine(scheme)) {
         return;
     }
-    const double low = std::min(weight.amin().item<double>(), 0.0);
-    const double high = std::max(weight.amax().item<double>(), 0.0);
     const double levels = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
     double largest = (high - low) / levels;
     if (affine_kind(scheme) == Affine::Symmetric) {

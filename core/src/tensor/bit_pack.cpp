@@ -8,7 +8,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <bit>
+#include <cstring>
 #include <numeric>
+
+static_assert(std::endian::native == std::endian::little);
 
 namespace bitsmith::tensor {
 
@@ -36,35 +40,58 @@ at::Tensor checked(const at::Tensor& values, at::ScalarType type, const char* wh
     return values.to(at::kCPU).contiguous();
 }
 
-/// Rows end where words end, so that several rows are one stream too.
+constexpr int64_t kRun = 8; ///< codes that are moved together; they fill `bits` bytes
+
+/// Eight codes, one in each byte, moved together into the lowest 8 · bits bits.
+uint64_t squeezed(uint64_t x, int64_t bits)
+{
+    const int64_t gap = 8 - bits;
+    x = (x & 0x00FF00FF00FF00FF) | (x & 0xFF00FF00FF00FF00) >> gap;
+    x = (x & 0x0000FFFF0000FFFF) | (x & 0xFFFF0000FFFF0000) >> 2 * gap;
+    return (x & 0x00000000FFFFFFFF) | (x & 0xFFFFFFFF00000000) >> 4 * gap;
+}
+
+/// The inverse; bits above the eight codes do not matter.
+uint64_t spread(uint64_t x, int64_t bits)
+{
+    const int64_t gap = 8 - bits;
+    const uint64_t four = (uint64_t{1} << 4 * bits) - 1;
+    const uint64_t two = ((uint64_t{1} << 2 * bits) - 1) * 0x0000000100000001;
+    const uint64_t one = ((uint64_t{1} << bits) - 1) * 0x0001000100010001;
+    x = (x & four) | (x & four << 4 * bits) << 4 * gap;
+    x = (x & two) | (x & two << 2 * bits) << 2 * gap;
+    return (x & one) | (x & one << bits) << gap;
+}
+
+/// Rows end where words end, so that several rows are one stream too. The stream is that of the
+/// bytes of a little-endian machine. Eight bytes are written at a time where so many follow.
 void pack_run(const uint8_t* values, uint32_t* words, int64_t n_values, int64_t bits)
 {
-    uint64_t stream = 0;
-    int64_t filled = 0;
-    for (int64_t i = 0; i < n_values; ++i) {
-        stream |= static_cast<uint64_t>(values[i]) << filled;
-        filled += bits;
-        if (filled >= kWordBits) {
-            *words++ = static_cast<uint32_t>(stream);
-            stream >>= kWordBits;
-            filled -= kWordBits;
-        }
+    auto* out = reinterpret_cast<std::byte*>(words);
+    int64_t left = n_values * bits / 8;
+    for (int64_t i = 0; i + kRun <= n_values; i += kRun, out += bits, left -= bits) {
+        uint64_t run = 0;
+        std::memcpy(&run, values + i, sizeof run);
+        run = squeezed(run, bits);
+        std::memcpy(out, &run, static_cast<std::size_t>(left >= 8 ? 8 : bits));
+    }
+    if (left > 0) { // half a run of 8-bit codes
+        std::memcpy(out, values + n_values / kRun * kRun, static_cast<std::size_t>(left));
     }
 }
 
 void unpack_run(const uint32_t* words, uint8_t* values, int64_t n_values, int64_t bits)
 {
-    const uint64_t mask = (uint64_t{1} << bits) - 1;
-    uint64_t stream = 0;
-    int64_t filled = 0;
-    for (int64_t i = 0; i < n_values; ++i) {
-        if (filled < bits) {
-            stream |= static_cast<uint64_t>(*words++) << filled;
-            filled += kWordBits;
-        }
-        values[i] = static_cast<uint8_t>(stream & mask);
-        stream >>= bits;
-        filled -= bits;
+    const auto* in = reinterpret_cast<const std::byte*>(words);
+    int64_t left = n_values * bits / 8;
+    for (int64_t i = 0; i + kRun <= n_values; i += kRun, in += bits, left -= bits) {
+        uint64_t run = 0;
+        std::memcpy(&run, in, static_cast<std::size_t>(left >= 8 ? 8 : bits));
+        run = spread(run, bits);
+        std::memcpy(values + i, &run, sizeof run);
+    }
+    if (left > 0) { // half a run of 8-bit codes
+        std::memcpy(values + n_values / kRun * kRun, in, static_cast<std::size_t>(left));
     }
 }
 
