@@ -6,7 +6,49 @@
 #include "source/quantized_checkpoint.h"
 #include "tensor/finite.h"
 
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
 namespace bitsmith::exporting {
+
+namespace {
+
+/// Whether both schemes give codes and scales the same meaning.
+bool decodes_alike(Scheme a, const Scheme& b)
+{
+    a.act_bits = b.act_bits;
+    a.act_group_size = b.act_group_size;
+    a.act_sym = b.act_sym;
+    a.act_data_type = b.act_data_type;
+    a.act_dynamic = b.act_dynamic;
+    return a == b;
+}
+
+/// Without what is known about inputs.
+bool same_parts(const quant::QuantizedWeight& a, const quant::QuantizedWeight& b)
+{
+    return std::ranges::all_of(quant::kWeightParts, [&](const quant::WeightPart& part) {
+        const at::Tensor &left = a.*part.tensor, &right = b.*part.tensor;
+        return part.tensor == &quant::QuantizedWeight::input_max
+            || (left.defined() == right.defined() && (!left.defined() || same_bytes(left, right)));
+    });
+}
+
+} // namespace
+
+bool holds_values(
+    const Reopened& folder, const std::string& layer, const quant::QuantizedWeight& weight)
+{
+    if (folder.codes != nullptr && folder.codes->contains(layer)) {
+        const quant::QuantizedWeight found = folder.codes->load(layer);
+        if (decodes_alike(found.scheme, weight.scheme) && same_parts(found, weight)) {
+            return true;
+        }
+    }
+    return at::equal(
+        folder.decoded->load(layer + ".weight"), quant::codec_for(weight.scheme).decode(weight));
+}
 
 Findings finite_findings(const tensor::TensorSource& tensors)
 {
@@ -37,9 +79,9 @@ Findings verify_folder(const std::filesystem::path& folder, const ExportInput* i
     }
     try {
         Json config = read_json_file(folder / "config.json");
-        Reopened opened{quantization_of(folder), source::open_hf_weights(folder).tensors, nullptr};
-        opened.decoded = source::open_unquantized(config, folder, opened.stored).tensors;
-        return compare(opened);
+        const auto stored = source::open_hf_weights(folder).tensors;
+        const source::Unquantized opened = source::open_unquantized(config, folder, stored);
+        return compare({quantization_of(folder), stored, opened.tensors, opened.codes});
     } catch (const Error& error) {
         return {error.what()};
     }

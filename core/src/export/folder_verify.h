@@ -4,8 +4,7 @@
 
 #include "base/text.h"
 #include "export/folder_format.h"
-
-#include <ATen/ATen.h>
+#include "source/coded_layers.h"
 
 #include <functional>
 #include <memory>
@@ -21,7 +20,13 @@ struct Reopened
     Json quantization; ///< of config.json
     std::shared_ptr<const tensor::TensorSource> stored; ///< tensors as they lie in the files
     std::shared_ptr<const tensor::TensorSource> decoded; ///< layers as "P.weight", fp32
+    std::shared_ptr<const source::CodedLayers> codes; ///< of those that a codec holds; can be null
 };
+
+/// Whether a layer of the folder has the values of `weight`: the same codes and scales, or others
+/// that decode to the same.
+bool holds_values(
+    const Reopened& folder, const std::string& layer, const quant::QuantizedWeight& weight);
 
 /// Tensors with values that are NaN or infinite; quantized ones as they decode.
 Findings finite_findings(const tensor::TensorSource& tensors);
@@ -46,9 +51,7 @@ Findings value_findings(const Reopened& folder, const ExportInput& input,
     Findings findings;
     for (const FolderTensor<Part>& tensor : layout) {
         if (tensor.part == Part::Codes) {
-            const quant::QuantizedWeight weight = input.layers.load(tensor.source);
-            const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
-            if (!at::equal(folder.decoded->load(tensor.source + ".weight"), expected)) {
+            if (!holds_values(folder, tensor.source, input.layers.load(tensor.source))) {
                 findings.push_back(
                     concat("layer ", tensor.source, " does not decode to its tuned values"));
             }

@@ -87,7 +87,7 @@ struct RunFolder::Impl
     RunRecord record;
     std::unique_ptr<RunLock> lock;
     std::unique_ptr<JournalWriter> journal;
-    mutable std::map<int64_t, std::shared_ptr<const BlockFile>> checked; ///< the newest few
+    mutable std::map<int64_t, std::shared_ptr<const BlockFile>> checked; ///< those that are open
     mutable int64_t finished = 0;
 
     FileSystem& writable() const
@@ -113,10 +113,11 @@ struct RunFolder::Impl
     void remove_inputs_except(int64_t index) const;
 };
 
-/// Keeps a few blocks open: exporters and evaluation ask for the layers of one block after another.
+/// Keeps blocks open, which costs a file handle each: their checksums are computed only once although
+/// an export reads them for writing and for verifying.
 std::shared_ptr<const BlockFile> RunFolder::Impl::block(int64_t index) const
 {
-    constexpr std::size_t kOpenBlocks = 2;
+    constexpr std::size_t kOpenBlocks = 256;
     const auto found = checked.find(index);
     if (found != checked.end()) {
         return found->second;
