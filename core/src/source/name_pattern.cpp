@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kLongest = 512;
 constexpr int64_t kMostRepetitions = 256; ///< all counts of {n,m} multiplied
-/// Matches in time that grows with the product of the lengths, without a stack frame per character.
+/// Follows all ways of a match at once, without a stack frame per character.
 constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
 
 /// The library copies what is repeated, so nested counts multiply.
@@ -54,26 +54,28 @@ std::regex compiled(const std::string& text, const std::string& field)
 
 NamePattern::NamePattern(const std::string& text, std::string field)
     : field_(std::move(field))
-    , regex_(compiled(text, field_))
+    , at_start_(compiled(text, field_))
+    , anywhere_(concat("[\\s\\S]*(?:", text, ")"), kSyntax)
 { }
 
 bool NamePattern::matches_start(const std::string& name) const
 {
-    return search(name, std::regex_constants::match_continuous);
+    return match(name, at_start_);
 }
 
 bool NamePattern::occurs_in(const std::string& name) const
 {
-    return search(name, std::regex_constants::match_default);
+    return match(name, anywhere_);
 }
 
-bool NamePattern::search(const std::string& name, std::regex_constants::match_flag_type flags) const
+/// Only from the start: a search begins anew at every character.
+bool NamePattern::match(const std::string& name, const std::regex& regex) const
 {
     if (name.size() > kLongest) {
         unsupported_field(field_, name, concat("layer names of up to ", kLongest, " bytes"));
     }
     try {
-        return std::regex_search(name, regex_, flags);
+        return std::regex_search(name, regex, std::regex_constants::match_continuous);
     } catch (const std::regex_error& error) {
         unsupported_field(field_, error.what(), "a pattern that is matched in reasonable time");
     }

@@ -24,10 +24,10 @@ public:
     bool occurs_in(const std::string& name) const;
 
 private:
-    bool search(const std::string& name, std::regex_constants::match_flag_type flags) const;
+    bool match(const std::string& name, const std::regex& regex) const;
 
     std::string field_;
-    std::regex regex_;
+    std::regex at_start_, anywhere_;
 };
 
 /// Whether consumers take this key for a pattern rather than a name (formats.md 2.2).
