@@ -65,6 +65,21 @@ BlockNames block_names()
     return names;
 }
 
+/// One word per layer, all of them known; none where the file has none. A family without windows
+/// passes them over, but never a kind of attention that nobody computes here.
+std::vector<std::string> layer_types(const ConfigReader& config)
+{
+    std::vector<std::string> types = config.words("layer_types");
+    for (const std::string& type : types) {
+        if (type != "sliding_attention" && type != "full_attention" && type != "attention") {
+            fail(ErrorCode::UnsupportedModel, "this type of layer is not supported",
+                {{"file", "config.json"}, {"field", "layer_types"}, {"found", type},
+                    {"allowed", "full_attention, sliding_attention"}});
+        }
+    }
+    return types;
+}
+
 ModelNames model_names()
 {
     ModelNames names;
@@ -87,6 +102,7 @@ DecoderSpec llama_layout(const Json& whole, const LlamaDefaults& defaults)
     spec.model_type = config.word("model_type");
     spec.hidden = config.count("hidden_size");
     spec.vocab = config.count("vocab_size");
+    layer_types(config); // refuses the unknown ones
     spec.max_length = config.count("max_position_embeddings");
     spec.is_tied = ConfigReader(whole).flag_or("tie_word_embeddings", defaults.is_tied);
     spec.final_norm.eps = config.number_or("rms_norm_eps", defaults.norm_eps);
@@ -140,17 +156,12 @@ std::vector<bool> sliding_layers(
         }
         return slides;
     }
-    const std::vector<std::string> types = config.words("layer_types");
+    const std::vector<std::string> types = layer_types(config);
     if (static_cast<int64_t>(types.size()) != n_blocks) {
         config.reject(
             "layer_types", std::to_string(n_blocks) + " entries, as num_hidden_layers says");
     }
     for (const std::string& type : types) {
-        if (type != "sliding_attention" && type != "full_attention" && type != "attention") {
-            fail(ErrorCode::UnsupportedModel, "this type of layer is not supported",
-                {{"file", "config.json"}, {"field", "layer_types"}, {"found", type},
-                    {"allowed", "full_attention, sliding_attention"}});
-        }
         slides.push_back(type == "sliding_attention");
     }
     return slides;

@@ -17,6 +17,8 @@ namespace {
 constexpr std::string_view kSums = ".in_sum2";
 constexpr std::string_view kCounts = ".counts";
 constexpr uint32_t kMaxNameBytes = 63; // as in GGUF
+constexpr int64_t kMaxCount =
+    0x7FFFFFFF; // of calls, chunks and their tokens: int32 in the old form
 constexpr std::size_t kMinEntryBytes = 4 + 1 + 4 + 4 + 4; // one letter, one value
 
 [[noreturn]] void corrupt(std::string message, const std::string& file, std::string field,
@@ -61,6 +63,17 @@ at::Tensor read_tensor(const tensor::GgufReader& reader, const tensor::GgufTenso
     return values;
 }
 
+/// 0 when the file does not say.
+int64_t read_count(const tensor::GgufReader& reader, const char* key)
+{
+    const int64_t count = reader.metadata().integer(key).value_or(0);
+    if (count < 0 || count > kMaxCount) {
+        corrupt("an importance matrix states an impossible number", reader.name(), key,
+            concat(count), concat("0 to ", kMaxCount));
+    }
+    return count;
+}
+
 /// Every weight has both tensors, and rows of sums for each count.
 void check_pairs(const Imatrix& imatrix, const std::string& file)
 {
@@ -91,8 +104,8 @@ Imatrix read_gguf_imatrix(const std::shared_ptr<const ByteSource>& bytes)
     if (const auto datasets = metadata.texts("imatrix.datasets")) {
         imatrix.datasets.assign(datasets->begin(), datasets->end());
     }
-    imatrix.chunks = metadata.integer("imatrix.chunk_count").value_or(0);
-    imatrix.chunk_tokens = metadata.integer("imatrix.chunk_size").value_or(0);
+    imatrix.chunks = read_count(reader, "imatrix.chunk_count");
+    imatrix.chunk_tokens = read_count(reader, "imatrix.chunk_size");
     for (const tensor::GgufTensor& tensor : reader.tensors()) {
         const std::string_view name = tensor.name;
         if (name.ends_with(kSums)) {
@@ -166,11 +179,10 @@ private:
 void read_entry(
     Cursor& cursor, const std::string& file, const std::string& position, Imatrix& imatrix)
 {
-    constexpr uint32_t kMaxCalls = 0x7FFFFFFF;
     const uint32_t length = cursor.number(position + ".length", 1, kMaxNameBytes);
     const std::string name = cursor.text(position + ".name", length);
     const std::string shown = concat(position, " (", printable(name), ")");
-    const uint32_t calls = cursor.number(shown + ".calls", 0, kMaxCalls);
+    const uint32_t calls = cursor.number(shown + ".calls", 0, kMaxCount);
     const uint32_t count = cursor.number(shown + ".n_values", 1, cursor.left() / sizeof(float));
     at::Tensor values = cursor.floats(shown, count);
     check_values(values, file, shown);
@@ -191,7 +203,7 @@ Imatrix read_old_imatrix(const ByteSource& bytes)
         read_entry(cursor, file, concat("entry ", i + 1, " of ", entries), imatrix);
     }
     if (cursor.left() > 0) {
-        imatrix.chunks = cursor.number("chunks", 0, 0x7FFFFFFF);
+        imatrix.chunks = cursor.number("chunks", 0, kMaxCount);
         const uint32_t length = cursor.number("dataset.length", 0, cursor.left());
         if (length > 0) {
             imatrix.datasets.push_back(cursor.text("dataset", length));

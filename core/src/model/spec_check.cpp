@@ -122,6 +122,36 @@ void check_block(const BlockSpec& block, const DecoderSpec& spec)
         block.moe.has_value() || block.mlp.act != Activation::GptOssClamped, "hidden_act", type);
 }
 
+/// The sizes in config.json that shapes of a block follow from.
+Error::Context sizes_of(const DecoderSpec& spec, const BlockSpec& block)
+{
+    const auto text = [](int64_t size) { return std::to_string(size); };
+    return {{"hidden_size", text(spec.hidden)},
+        {"num_attention_heads", text(block.attention.n_heads)},
+        {"num_key_value_heads", text(block.attention.n_kv_heads)},
+        {"head_dim", text(block.attention.head_dim)}};
+}
+
+void check_block_tensors(
+    const DecoderSpec& spec, int64_t index, const tensor::TensorSource& tensors)
+{
+    for (const ExpectedTensor& expected : expected_block_tensors(spec, index)) {
+        try {
+            check_tensor(tensors, expected.name, expected.shape);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::ShapeMismatch) {
+                throw;
+            }
+            Error::Context context = error.context();
+            const BlockSpec& block = spec.blocks[static_cast<std::size_t>(index)];
+            for (auto& size : sizes_of(spec, block)) {
+                context.push_back(std::move(size));
+            }
+            fail(error.code(), error.message(), std::move(context), error.hint());
+        }
+    }
+}
+
 } // namespace
 
 void check_spec(const DecoderSpec& spec)
@@ -182,9 +212,7 @@ void check_tensors(const DecoderSpec& spec, const tensor::TensorSource& tensors)
         }
     }
     for (int64_t i = 0; i < static_cast<int64_t>(spec.blocks.size()); ++i) {
-        for (const ExpectedTensor& expected : expected_block_tensors(spec, i)) {
-            check_tensor(tensors, expected.name, expected.shape);
-        }
+        check_block_tensors(spec, i, tensors);
     }
 }
 

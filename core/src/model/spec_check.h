@@ -16,7 +16,8 @@ void check_spec(const DecoderSpec& spec);
 /// whatever the flag said (models.md 1.1).
 void resolve_from_tensors(DecoderSpec& spec, const tensor::TensorSource& tensors);
 
-/// Throws MissingTensor or ShapeMismatch for the first tensor that is absent or of another shape.
+/// Throws MissingTensor or ShapeMismatch for the first tensor that is absent or of another shape;
+/// for one of a block with the sizes in config.json that its shape follows from.
 /// The embedding may have more rows than the vocabulary.
 void check_tensors(const DecoderSpec& spec, const tensor::TensorSource& tensors);
 

@@ -14,6 +14,8 @@ namespace bitsmith::source {
 namespace {
 
 constexpr int64_t kMaxParts = 99999; // five digits in the name
+/// After so many nobody looks for the others: a file may claim any number of parts.
+constexpr std::size_t kMissingParts = 5;
 
 /// 1 for a file that is not split.
 int64_t part_count(const tensor::GgufMetadata& metadata)
@@ -99,7 +101,7 @@ std::shared_ptr<const GgufParts> GgufParts::open(const std::filesystem::path& fi
     const std::string stem = part_stem(file, count);
     sources.clear();
     std::vector<std::string> missing;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count && missing.size() < kMissingParts; ++i) {
         const std::filesystem::path part =
             file.parent_path() / tensor::gguf_part_name(stem, i, count);
         if (std::filesystem::is_regular_file(part)) {
@@ -111,8 +113,8 @@ std::shared_ptr<const GgufParts> GgufParts::open(const std::filesystem::path& fi
     }
     if (!missing.empty()) {
         fail(ErrorCode::FileNotFound, "parts of a split GGUF are missing",
-            {{"file", file.string()}, {"found", concat(sources.size(), " of ", count, " parts")},
-                {"missing", join(missing, ", ")}},
+            {{"file", file.string()}, {"field", "split.count"}, {"found", concat(count)},
+                {"missing", join(missing, ", ") + (missing.size() < kMissingParts ? "" : ", ...")}},
             "Download the missing parts into the same folder.");
     }
     return std::make_shared<const GgufParts>(sources);

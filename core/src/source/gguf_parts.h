@@ -26,7 +26,7 @@ public:
     explicit GgufParts(const std::vector<std::shared_ptr<const ByteSource>>& parts);
 
     /// Maps `file`, and its siblings when it says that it is one part of several; any part may be
-    /// named. Throws FileNotFound with every part that is missing.
+    /// named. Throws FileNotFound with the first parts that are missing.
     static std::shared_ptr<const GgufParts> open(const std::filesystem::path& file);
 
     const tensor::GgufMetadata& metadata() const { return readers_.front().metadata(); }

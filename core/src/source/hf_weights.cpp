@@ -76,7 +76,7 @@ struct Index
     std::string file;
     std::vector<std::pair<std::string, std::string>> weight_map; ///< tensor, shard; as written
     std::set<std::string> shards;
-    std::optional<int64_t> total_size;
+    Json total_size; ///< a number as written; null when there is none
 };
 
 /// The first findings of a list that may be long.
@@ -129,8 +129,8 @@ Index read_index(const std::filesystem::path& file)
     }
     const Json metadata = json.value("metadata", Json::object());
     if (metadata.is_object() && metadata.contains("total_size")
-        && metadata["total_size"].is_number_unsigned()) {
-        index.total_size = metadata["total_size"].get<int64_t>();
+        && metadata["total_size"].is_number()) {
+        index.total_size = metadata["total_size"];
     }
     return index;
 }
@@ -277,8 +277,9 @@ HfWeights open_indexed(const std::filesystem::path& folder)
         weights.warnings.push_back(
             concat("tensors that the index does not list are ignored: ", some_of(unlisted)));
     }
-    if (index.total_size && *index.total_size != total) {
-        weights.warnings.push_back(concat("total_size of the index is ", *index.total_size,
+    // Any kind of number: read as int64_t, 2^63 and above would wrap.
+    if (!index.total_size.is_null() && index.total_size != Json(total)) {
+        weights.warnings.push_back(concat("total_size of the index is ", index.total_size.dump(),
             ", the tensors have ", total, " bytes"));
     }
     weights.content_sample = sample_of(set->entries(),

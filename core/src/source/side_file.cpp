@@ -34,6 +34,12 @@ bool is_skipped(const std::string& name)
     return ending || named || name.starts_with(".") || name.starts_with("consolidated");
 }
 
+bool is_dangling(const std::filesystem::directory_entry& entry)
+{
+    std::error_code error;
+    return entry.is_symlink(error) && !entry.exists(error);
+}
+
 class Collector
 {
 public:
@@ -44,8 +50,13 @@ public:
 
     void take(const std::filesystem::path& file, const std::string& name)
     {
-        require_inside(folder_, file);
         std::error_code error;
+        if (!std::filesystem::exists(file, error)) {
+            warnings_.push_back(
+                concat("side file '", name, "' is not taken along: what it links to is missing"));
+            return;
+        }
+        require_inside(folder_, file);
         const auto size = static_cast<int64_t>(std::filesystem::file_size(file, error));
         if (error || size > kMaxSideFile || taken_ + size > kMaxSideFiles) {
             warnings_.push_back(concat("side file '", name, "' is not taken along: ",
@@ -161,7 +172,7 @@ std::vector<SideFile> read_side_files(
     for (const char* sub : {"", "additional_chat_templates"}) {
         std::error_code error;
         for (const auto& entry : std::filesystem::directory_iterator(folder / sub, error)) {
-            if (entry.is_regular_file(error)) {
+            if (entry.is_regular_file(error) || is_dangling(entry)) {
                 found.push_back(std::filesystem::path(sub) / entry.path().filename());
             }
         }

@@ -11,6 +11,7 @@
 #include <QtTest>
 
 #include <cmath>
+#include <set>
 
 using namespace bitsmith;
 using namespace bitsmith::model;
@@ -84,6 +85,11 @@ void ArchConfigTest::rejectsBadFields_data()
     row("eps as text", R"({"rms_norm_eps": "1e-5"})", "rms_norm_eps");
     row("bias as number", R"({"attention_bias": 1})", "attention_bias");
     row("unknown activation", R"({"hidden_act": "snake"})", "hidden_act", true);
+    row("unknown attention", R"({"layer_types": ["full_attention", "linear_attention"]})",
+        "layer_types", true);
+    row("attention in both directions",
+        R"({"model_type": "gemma3_text", "head_dim": 16, "use_bidirectional_attention": true})",
+        "use_bidirectional_attention", true);
     row("unknown rotary scaling", R"({"rope_scaling": {"rope_type": "spiral", "factor": 2}})",
         "rope_scaling.rope_type", true);
     row("rotary scaling without factor", R"({"rope_scaling": {"type": "linear"}})",

@@ -156,6 +156,12 @@ void ImatrixTest::namesTheFieldOfABadGguf_data()
     row("a model", GgufBuilder().text("general.type", "model"), "general.type");
     row("no type", GgufBuilder(), "general.type");
     row("no weights", GgufBuilder().text("general.type", "imatrix"), "tensors");
+    row("negative chunks",
+        GgufBuilder().text("general.type", "imatrix").scalar("imatrix.chunk_count", 5, int32_t{-1}),
+        "imatrix.chunk_count");
+    row("negative chunk size",
+        GgufBuilder().text("general.type", "imatrix").scalar("imatrix.chunk_size", 5, int32_t{-8}),
+        "imatrix.chunk_size");
     row("no counts", gguf_file().floats(sums, {2}, {1, 2}), counts);
     row("no sums", gguf_file().floats(counts, {1}, {1}), sums);
     row("counts that do not divide",

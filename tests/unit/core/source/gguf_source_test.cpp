@@ -43,6 +43,7 @@ private Q_SLOTS:
     void opensAnyPartOfASplitModel();
     void refusesAPartThatLinksOutside();
     void namesThePartsThatAreMissing();
+    void looksForAFewOfVeryManyMissingParts();
     void warnsWhenTheTokenizerIsUnknown();
     void tellsModelsOfOneShapeApart();
     void opensTheDemoModel();
@@ -113,6 +114,17 @@ void GgufSourceTest::namesThePartsThatAreMissing()
         QVERIFY2(text.find("m-00002-of-00003.gguf, m-00003-of-00003.gguf") != std::string::npos,
             text.c_str());
     }
+}
+
+void GgufSourceTest::looksForAFewOfVeryManyMissingParts()
+{
+    const QTemporaryDir folder;
+    GgufBuilder builder = small_llama();
+    builder.scalar("split.no", 2, uint16_t{0}).u32("split.count", 99999);
+    const std::string file = save(folder, "m-00001-of-99999.gguf", builder);
+    EXPECT_ERROR(FileNotFound,
+        EXPECT_WORDS({"split.count", "found: 99999", "m-00006-of-99999.gguf, ..."}),
+        open_gguf(file));
 }
 
 void GgufSourceTest::warnsWhenTheTokenizerIsUnknown()

@@ -76,6 +76,7 @@ private Q_SLOTS:
     void noticesAChangeDuringTheRun();
     void takesSideFilesAlong();
     void leavesWeightsAndUnsafeFilesBehind();
+    void warnsOfLinksThatLeadNowhere();
     void findsTheTokenizersKind();
     void findsTheChatTemplate();
 };
@@ -326,6 +327,13 @@ void HfFolderTest::warnsOfAWrongTotalSize()
     const TinyCheckpoint tiny(sharded());
     edit_index(tiny.temp, [&](Json& index) { index["metadata"]["total_size"] = 7; });
     QVERIFY(warns(open_hf_folder(tiny.temp.path()).warnings, "total_size of the index is 7"));
+    for (const char* size : {"18446744073709551615", "-1", "0.5"}) {
+        edit_index(
+            tiny.temp, [&](Json& index) { index["metadata"]["total_size"] = Json::parse(size); });
+        QVERIFY2(warns(open_hf_folder(tiny.temp.path()).warnings,
+                     concat("total_size of the index is ", size, ", the tensors have ")),
+            size);
+    }
 }
 
 void HfFolderTest::refusesAnIndexWithoutAMap_data()
@@ -405,6 +413,16 @@ void HfFolderTest::leavesWeightsAndUnsafeFilesBehind()
     QCOMPARE(warnings.size(), std::size_t{2});
     QVERIFY(warns(warnings, "bad|name.txt"));
     QVERIFY(warns(warnings, "huge.txt"));
+}
+
+void HfFolderTest::warnsOfLinksThatLeadNowhere()
+{
+    const TinyCheckpoint tiny;
+    std::filesystem::create_symlink("../../blobs/gone", tiny.temp / "vocab.json");
+    std::filesystem::create_symlink("gone.bin", tiny.temp / "pytorch_model.bin"); // nobody's loss
+    const HfFolder folder = open_hf_folder(tiny.temp.path());
+    QCOMPARE(folder.warnings.size(), std::size_t{1});
+    QVERIFY(warns(folder.warnings, "'vocab.json' is not taken along: what it links to is missing"));
 }
 
 void HfFolderTest::findsTheTokenizersKind()

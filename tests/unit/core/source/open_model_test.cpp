@@ -48,6 +48,7 @@ private Q_SLOTS:
     void keepsAnnouncedPredictionLayers();
     void refusesAMissingTensor();
     void printsBothShapesOfAMismatch();
+    void printsTheHeadsThatContradictATensor();
     void followsTheStoredElementType();
     void usesTheStoredHeadWhenItDiffers();
     void dropsAStoredCopyOfTheTiedHead();
@@ -335,6 +336,17 @@ void OpenModelTest::printsBothShapesOfAMismatch()
             at::zeros({96, 64}, at::kBFloat16);
     });
     EXPECT_ERROR(ShapeMismatch, EXPECT_WORDS({"model.layers.1.mlp.up_proj.weight", "96", "128"}),
+        inspect_model(tiny.path()));
+}
+
+void OpenModelTest::printsTheHeadsThatContradictATensor()
+{
+    const TinyCheckpoint tiny;
+    tiny.edit_config([](Json& config) { config["head_dim"] = 64; });
+    EXPECT_ERROR(ShapeMismatch,
+        EXPECT_WORDS(
+            {"model.layers.0.self_attn.q_proj.weight", "found: [128, 64]", "allowed: [256, 64]",
+                "num_attention_heads: 4", "num_key_value_heads: 2", "head_dim: 64"}),
         inspect_model(tiny.path()));
 }
 
