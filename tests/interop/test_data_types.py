@@ -8,7 +8,7 @@ import contextlib
 import math
 
 from product import main, tiny_model
-from test_gguf import file_in, gguf_name, permuted
+from test_gguf import file_in, gguf_place, permuted
 
 EDGES = "model.layers.0.mlp.down_proj"  # shares no scale with another layer
 FUSED = [("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), ("mlp.gate_proj", "mlp.up_proj")]
@@ -274,7 +274,8 @@ def check_gguf(product, work, scheme, kind, bits, width, theirs, exact, **limits
         expected = values.numpy()
         if layer.endswith(("q_proj", "k_proj")):
             expected = permuted(expected, 8 if layer.endswith("q_proj") else 2)
-        tensor = tensors[gguf_name(layer)]
+        name, _ = gguf_place(layer)
+        tensor = tensors[name]
         assert tensor.tensor_type.name.lower() == scheme.removeprefix("gguf:"), tensor.tensor_type
         found = dequantize(tensor.data, tensor.tensor_type)
         assert np.array_equal(found, expected), f"{tensor.name} is not decoded to our values"

@@ -66,9 +66,18 @@ NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.
          "mlp.down_proj": "ffn_down"}
 
 
-def gguf_name(layer):
+FUSED = {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
+EXPERTS = {"gate_proj": "ffn_gate_exps", "w1": "ffn_gate_exps", "up_proj": "ffn_up_exps", "w3": "ffn_up_exps",
+           "down_proj": "ffn_down_exps", "w2": "ffn_down_exps"}
+
+
+def gguf_place(layer):
+    """Name of the tensor, and the expert in it or None."""
     _, _, index, rest = layer.split(".", 3)
-    return f"blk.{index}.{NAMES[rest]}.weight"
+    if ".experts." in rest:
+        _, _, expert, kind = rest.split(".")
+        return f"blk.{index}.{EXPERTS[kind]}.weight", int(expert)
+    return f"blk.{index}.{(NAMES | FUSED)[rest]}.weight", None
 
 
 def permuted(values, heads):
@@ -92,8 +101,10 @@ def check_values(file, run):
     for layer, expected in values.items():
         if arch == "llama" and layer.endswith(("q_proj", "k_proj")):
             expected = permuted(expected, heads if layer.endswith("q_proj") else kv_heads)
-        tensor = tensors[gguf_name(layer)]
-        found = dequantize(tensor.data, tensor.tensor_type)
+        name, expert = gguf_place(layer)
+        tensor = tensors[name]
+        data = tensor.data if expert is None else tensor.data[expert]
+        found = dequantize(data, tensor.tensor_type)
         assert found.dtype == np.float32 and found.shape == expected.shape, tensor.name
         assert np.array_equal(found, expected), f"{tensor.name} is not bit for bit ours"
     return len(values)
@@ -199,17 +210,78 @@ def test_demo_q4_0(product, work):
     check_demo(product, work, "gguf:q4_0")
 
 
-def check_tiny(product, work, family, **changes):
+def check_tiny(product, work, family, tolerance=1.0, **changes):
+    """Our choices by llama.cpp from a plain file, and from a quantized one, which holds our values: there llama.cpp
+    rounds activations to 8 bits, and `tolerance` is in nats."""
     model = tiny_model(work / "model", family, **changes)
+    plain, _ = product.quantize(model, "gguf:f16", "gguf", work)
+    check_choices(product, file_in(plain), "the inn and the", work, 0.1)
     (work / "values").mkdir()
     output, run = product.quantize(model, "gguf:q4_0", "gguf", work / "values")
     check_values(file_in(output), run)
-    plain, _ = product.quantize(model, "gguf:f16", "gguf", work)
-    check_choices(product, file_in(plain), "the inn and the", work, 0.1)
+    check_choices(product, file_in(output), "the inn and the", work, tolerance)
 
 
 def test_tiny_llama(product, work):
     check_tiny(product, work, "llama")
+
+
+def test_tiny_llama_biases(product, work):
+    check_tiny(product, work, "llama", attention_bias=True, mlp_bias=True,
+               rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})
+
+
+def test_tiny_llama_rotary_by_tensor(product, work):
+    """A known setting, which our reader recognises in the file."""
+    check_tiny(product, work, "llama", rope_parameters={
+        "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192})
+
+
+def test_tiny_llama_yarn(product, work):
+    check_tiny(product, work, "llama", rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+        "beta_fast": 32.0, "beta_slow": 1.0, "attention_factor": 0.7})
+
+
+def test_tiny_llama_dynamic(product, work):
+    check_tiny(product, work, "llama",
+               rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0})
+
+
+def test_tiny_mistral(product, work):
+    check_tiny(product, work, "mistral", sliding_window=None)
+
+
+def test_tiny_mixtral(product, work):
+    check_tiny(product, work, "mixtral", num_local_experts=4, num_experts_per_tok=2)
+
+
+def test_tiny_qwen3_moe(product, work):
+    check_tiny(product, work, "qwen3_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64,
+               norm_topk_prob=True)
+
+
+def test_tiny_gemma(product, work):
+    check_tiny(product, work, "gemma", tie_word_embeddings=True)
+
+
+def test_tiny_phi3(product, work):
+    check_tiny(product, work, "phi3", pad_token_id=0, sliding_window=None)
+
+
+def test_tiny_phi3_longrope(product, work):
+    """llama.cpp chooses the list of factors by the size of its context, 512, and so do we by the length of the text:
+    both take the long one."""
+    check_tiny(product, work, "phi3", pad_token_id=0, sliding_window=None, original_max_position_embeddings=8,
+               rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0,
+                                "short_factor": [1 + i / 16 for i in range(16)],
+                                "long_factor": [1 + i / 4 for i in range(16)]})
+
+
+def test_tiny_gpt_oss(product, work):
+    """Rounded activations can choose another expert, and a random model then says something else: hence 3 nats."""
+    check_tiny(product, work, "gpt_oss", 3.0, num_local_experts=4, num_experts_per_tok=2, sliding_window=16)
 
 
 def test_tiny_qwen2(product, work):
@@ -468,7 +540,10 @@ def test_tiny_imatrix(product, work):
 
 if __name__ == "__main__":
     main([test_demo_f16, test_demo_bf16, test_demo_q8_0, test_demo_q4_0,
-          test_tiny_llama, test_tiny_qwen2, test_tiny_qwen3, test_tiny_gemma2, test_tiny_gemma3,
+          test_tiny_llama, test_tiny_llama_biases, test_tiny_llama_rotary_by_tensor, test_tiny_llama_yarn,
+          test_tiny_llama_dynamic, test_tiny_mistral, test_tiny_mixtral, test_tiny_qwen2, test_tiny_qwen3,
+          test_tiny_qwen3_moe, test_tiny_gemma, test_tiny_gemma2, test_tiny_gemma3, test_tiny_phi3,
+          test_tiny_phi3_longrope, test_tiny_gpt_oss,
           test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_types, test_tiny_k_types, test_tiny_k_mixes,
           test_tiny_split, test_tiny_imatrix],
          needs=["gguf", "xllamacpp", "transformers"])

@@ -2,6 +2,7 @@
 #include "support/export_model.h"
 
 #include "arch/registry.h"
+#include "model/decoder_block.h"
 #include "tensor/safetensors_writer.h"
 
 #include <bitsmith/error.h>
@@ -36,10 +37,30 @@ std::vector<std::string> byte_alphabet()
     return alphabet;
 }
 
+/// What the family's description asks for.
+void add_expected(ExportModel& model, int64_t block, c10::ScalarType type)
+{
+    for (const model::ExpectedTensor& tensor :
+        model::expected_block_tensors(model.model.spec, block)) {
+        model.tensors->add(tensor.name, at::randn(tensor.shape).to(type));
+    }
+    for (const model::LinearShape& layer : model::block_linear_shapes(model.model.spec, block)) {
+        model.model.info.layers.push_back({layer.name, block, layer.rows, layer.columns, "BF16",
+            layer.rows * layer.columns * 2, layer.quantizable, layer.unit});
+    }
+}
+
 void add_block(ExportModel& model, int64_t block, c10::ScalarType type)
 {
     const std::string stem = "model.layers." + std::to_string(block) + ".";
     const std::string model_type = model.model.config["model_type"];
+    const auto& blocks = model.model.spec.blocks;
+    const bool has_experts = std::any_of(blocks.begin(), blocks.end(),
+        [](const model::BlockSpec& spec) { return spec.moe.has_value(); });
+    if (model_type == "gemma" || has_experts) {
+        add_expected(model, block, type);
+        return;
+    }
     const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns) {
         model.tensors->add(stem + name + ".weight", at::randn({rows, columns}).to(type));
         model.model.info.layers.push_back(
@@ -191,7 +212,7 @@ void ExportModel::plan_layer(const std::string& name, const Scheme& scheme)
 void ExportModel::plan_all(const Scheme& scheme)
 {
     for (const LayerInfo& layer : model.info.layers) {
-        if (layer.block_index >= 0) {
+        if (layer.block_index >= 0 && layer.quantizable) {
             plan_layer(layer.name, scheme);
         }
     }
@@ -205,6 +226,34 @@ Json llama_config()
         {"max_position_embeddings", 128}, {"rms_norm_eps", 1e-5}, {"rope_theta", 10000.0},
         {"hidden_act", "silu"}, {"tie_word_embeddings", false}, {"bos_token_id", 260},
         {"eos_token_id", 261}, {"torch_dtype", "bfloat16"}, {"some_unknown_key", "kept"}};
+}
+
+Json gemma_config()
+{
+    Json config = llama_config();
+    config["architectures"] = {"GemmaForCausalLM"};
+    config["model_type"] = "gemma";
+    config.erase("hidden_act");
+    config["hidden_activation"] = "gelu_pytorch_tanh";
+    config["head_dim"] = kHeadDim;
+    config["tie_word_embeddings"] = true;
+    return config;
+}
+
+Json experts_config(const std::string& model_type)
+{
+    Json config = llama_config();
+    config["model_type"] = model_type;
+    config["architectures"] = {model_type == "mixtral" ? "MixtralForCausalLM"
+            : model_type == "gpt_oss"                  ? "GptOssForCausalLM"
+                                                       : "Qwen3MoeForCausalLM"};
+    config["head_dim"] = kHeadDim;
+    config["num_experts"] = config["num_local_experts"] = 4;
+    config["num_experts_per_tok"] = 2;
+    config["moe_intermediate_size"] = kInner;
+    config["norm_topk_prob"] = true;
+    config["sliding_window"] = model_type == "gpt_oss" ? Json(16) : Json(nullptr);
+    return config;
 }
 
 Json gemma3_config()

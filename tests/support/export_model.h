@@ -46,13 +46,14 @@ quant::QuantizedWeight random_weight(const Scheme& scheme, int64_t rows, int64_t
 at::Tensor expected_values(const quant::QuantizedWeight& weight);
 
 /// What an exporter receives. `config` is a config.json of a family with plain names (llama, qwen2,
-/// qwen3, gemma2, gemma3_text); two blocks, hidden 64, 288 rows for 264 tokens of a byte-level tokenizer.
+/// qwen3, gemma, gemma2, gemma3_text, mixtral, qwen3_moe, gpt_oss); two blocks, hidden 64, 288 rows
+/// for 264 tokens of a byte-level tokenizer.
 class ExportModel
 {
 public:
     explicit ExportModel(Json config, c10::ScalarType type = c10::ScalarType::BFloat16);
 
-    /// Gives every linear layer of the blocks this scheme with random codes.
+    /// Gives every layer of the blocks that is quantized by default this scheme with random codes.
     void plan_all(const Scheme& scheme);
     /// One layer.
     void plan_layer(const std::string& name, const Scheme& scheme);
@@ -66,7 +67,10 @@ public:
 };
 
 Json llama_config();
+Json gemma_config();
 Json gemma3_config();
+/// Four experts, two per token: "mixtral", "qwen3_moe" or "gpt_oss".
+Json experts_config(const std::string& model_type);
 
 /// tokenizer.json of 256 bytes, 4 merges and 4 special tokens, split like GPT-2's.
 std::string byte_tokenizer_json();

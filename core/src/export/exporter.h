@@ -77,6 +77,11 @@ const Exporter* find_exporter(const std::filesystem::path& exported);
 /// The same; throws UnsupportedFormat.
 const Exporter& exporter_of(const std::filesystem::path& exported);
 
+/// Throws what publish_export would refuse of model and plan, so that a run learns it before it
+/// works: UnsupportedModel, UnsupportedFormat, UnsupportedScheme, ShapeMismatch, MissingTensor.
+void require_exportable(const Exporter& exporter, const source::ModelSource& model,
+    const Plan& plan, const JobSpec& spec);
+
 /// Staging folder beside `target` -> write -> verify -> completion marker with hashes -> one
 /// rename. `target` must not exist or be empty, and must not be or lie in the model's folder. On
 /// any error or cancellation the staging folder is removed and the target is untouched. Emits a

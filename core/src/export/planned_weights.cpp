@@ -51,7 +51,12 @@ const quant::QuantizedWeight& PlannedWeights::load(const std::string& layer)
 
 c10::ScalarType value_type(const source::ModelSource& model, const PlannedLayer& layer)
 {
-    const tensor::TensorEntry* entry = model.tensors->find(layer.name + ".weight");
+    return value_type(model, layer.name + ".weight");
+}
+
+c10::ScalarType value_type(const source::ModelSource& model, const std::string& tensor)
+{
+    const tensor::TensorEntry* entry = model.tensors->find(tensor);
     const c10::ScalarType type = entry == nullptr ? float_type(model) : copied_type(model, *entry);
     const bool is_plain = type == at::kFloat || type == at::kHalf || type == at::kBFloat16;
     return is_plain ? type : float_type(model);

@@ -31,6 +31,8 @@ private:
 /// Element type that the layer's weight has in the source, or the model's where that is no floating
 /// point type of 16 bits or more: fp16, bf16 or fp32.
 c10::ScalarType value_type(const source::ModelSource& model, const PlannedLayer& layer);
+/// The same of a tensor by name.
+c10::ScalarType value_type(const source::ModelSource& model, const std::string& tensor);
 
 /// `values` as `type`; throws NumericFailure naming the layer when one is not finite afterwards.
 at::Tensor finite_as(const at::Tensor& values, c10::ScalarType type, const std::string& layer);

@@ -54,7 +54,7 @@ void check_space(const fs::path& target, int64_t needed)
     }
 }
 
-void check_input(const Exporter& exporter, const ExportInput& input)
+void check_model_and_plan(const Exporter& exporter, const ExportInput& input)
 {
     const std::string refused = exporter.model_refusal(input.model.info);
     if (!refused.empty()) {
@@ -75,7 +75,14 @@ void check_input(const Exporter& exporter, const ExportInput& input)
                 {{"format", std::string(exporter.id())}, {"layer", layer.name},
                     {"scheme", scheme_name(layer.scheme)}});
         }
-        if (!input.layers.contains(layer.name)) {
+    }
+}
+
+void check_input(const Exporter& exporter, const ExportInput& input)
+{
+    check_model_and_plan(exporter, input);
+    for (const PlannedLayer& layer : input.plan.layers) {
+        if (layer.scheme.is_quantized() && !input.layers.contains(layer.name)) {
             fail(ErrorCode::MissingTensor, "a planned layer has no quantized weights",
                 {{"layer", layer.name}}, "Finish the run first.");
         }
@@ -149,7 +156,26 @@ void require_clean(std::vector<std::string> findings, const Exporter& exporter)
     }
 }
 
+/// Of a run that has not begun.
+struct NoLayers final : quant::QuantizedStore
+{
+    bool contains(std::string_view /*layer*/) const override { return false; }
+    quant::QuantizedWeight load(std::string_view layer) const override
+    {
+        fail(ErrorCode::Internal, "no layer is quantized yet", {{"layer", std::string(layer)}});
+    }
+};
+
 } // namespace
+
+void require_exportable(const Exporter& exporter, const source::ModelSource& model,
+    const Plan& plan, const JobSpec& spec)
+{
+    const NoLayers layers;
+    const ExportInput input{model, plan, layers, spec};
+    check_model_and_plan(exporter, input);
+    exporter.estimate_bytes(input); // lays out every tensor
+}
 
 ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter& exporter,
     const ExportInput& input, const fs::path& target)

@@ -11,16 +11,57 @@ namespace {
 
 constexpr int64_t kMxBlock = 32;
 
+bool is_interleaved(Experts storage)
+{
+    return storage == Experts::StackedInterleaved || storage == Experts::Mxfp4Interleaved;
+}
+
+/// Which rows of a stacked matrix, in [out, in] order, are those of an expert's matrix.
+struct StackedRows
+{
+    int64_t begin = 0, step = 1, count = 0;
+
+    at::Tensor of(const at::Tensor& t, int64_t dim) const
+    {
+        return t.slice(dim, begin, begin + step * (count - 1) + 1, step);
+    }
+};
+
+StackedRows stacked_rows(const MoeSpec& moe, ExpertMatrix matrix, int64_t hidden)
+{
+    const bool interleaved = is_interleaved(moe.storage);
+    switch (matrix) {
+    case ExpertMatrix::Gate:
+        return {0, interleaved ? 2 : 1, moe.expert_dim};
+    case ExpertMatrix::Up:
+        return {interleaved ? 1 : moe.expert_dim, interleaved ? 2 : 1, moe.expert_dim};
+    case ExpertMatrix::Down:
+        break;
+    }
+    return {0, 1, hidden};
+}
+
+/// Name of the stacked tensor that a matrix lies in, and its shape in [experts, out, in] order.
+std::pair<std::string, std::vector<int64_t>> stacked_place(
+    const MoeSpec& moe, const MoeLayout& layout, ExpertMatrix matrix, int64_t hidden)
+{
+    if (matrix == ExpertMatrix::Down) {
+        return {layout.down, {moe.n_experts, hidden, moe.expert_dim}};
+    }
+    return {layout.gate_up, {moe.n_experts, 2 * moe.expert_dim, hidden}};
+}
+
 /// weight [rows, columns] of one expert's matrix, in [out, in] order.
 class StackedMatrix
 {
 public:
-    StackedMatrix(const WeightLoader& loader, const std::string& name, Experts storage,
-        std::vector<int64_t> shape /* [experts, rows, columns] */, bool has_bias)
+    StackedMatrix(const WeightLoader& loader, Experts storage,
+        const std::pair<std::string, std::vector<int64_t>>& place, bool has_bias)
         : loader_(loader)
         , transposed_(
               storage == Experts::StackedTransposed || storage == Experts::StackedInterleaved)
     {
+        const auto& [name, shape] = place;
         const int64_t experts = shape[0], rows = shape[1], columns = shape[2];
         if (storage == Experts::Mxfp4Interleaved) {
             weight_ = loader.stored(name + "_blocks", {experts, rows, columns / kMxBlock, 16});
@@ -35,23 +76,20 @@ public:
         }
     }
 
-    /// Rows begin, begin + step, ... (`count` of them) of expert `e`.
-    Linear rows(
-        const std::string& name, int64_t e, int64_t begin, int64_t step, int64_t count) const
+    at::Tensor weight(int64_t e, const StackedRows& rows) const
     {
-        const auto pick = [&](const at::Tensor& t) {
-            return t.slice(0, begin, begin + step * (count - 1) + 1, step);
-        };
-        at::Tensor weight;
         if (scales_.defined()) {
-            weight = decode_mxfp4(
-                pick(weight_.select(0, e)), pick(scales_.select(0, e)), loader_.options());
-        } else {
-            const at::Tensor matrix = weight_.select(0, e);
-            weight = loader_.own(pick(transposed_ ? matrix.t() : matrix));
+            return decode_mxfp4(rows.of(weight_.select(0, e), 0), rows.of(scales_.select(0, e), 0),
+                loader_.options());
         }
-        return Linear(
-            name, weight, bias_.defined() ? loader_.own(pick(bias_.select(0, e))) : at::Tensor());
+        const at::Tensor matrix = weight_.select(0, e);
+        return loader_.own(rows.of(transposed_ ? matrix.t() : matrix, 0));
+    }
+
+    Linear linear(const std::string& name, int64_t e, const StackedRows& rows) const
+    {
+        return Linear(name, weight(e, rows),
+            bias_.defined() ? loader_.own(rows.of(bias_.select(0, e), 0)) : at::Tensor());
     }
 
 private:
@@ -63,22 +101,20 @@ private:
 std::vector<Mlp> load_stacked(const WeightLoader& loader, const MoeSpec& moe, Activation act,
     const MoeLayout& layout, int64_t hidden)
 {
-    const int64_t inner = moe.expert_dim;
-    const StackedMatrix gate_up(
-        loader, layout.gate_up, moe.storage, {moe.n_experts, 2 * inner, hidden}, moe.expert_bias);
-    const StackedMatrix down(
-        loader, layout.down, moe.storage, {moe.n_experts, hidden, inner}, moe.expert_bias);
-    const bool interleaved =
-        moe.storage == Experts::StackedInterleaved || moe.storage == Experts::Mxfp4Interleaved;
-    const int64_t step = interleaved ? 2 : 1;
+    const auto stack = [&](ExpertMatrix matrix) {
+        return StackedMatrix(
+            loader, moe.storage, stacked_place(moe, layout, matrix, hidden), moe.expert_bias);
+    };
+    const StackedMatrix gate_up = stack(ExpertMatrix::Gate), down = stack(ExpertMatrix::Down);
+    const auto rows = [&](ExpertMatrix matrix) { return stacked_rows(moe, matrix, hidden); };
     std::vector<Mlp> experts;
     for (int64_t e = 0; e < moe.n_experts; ++e) {
         const MlpLayout& names = layout.experts[static_cast<std::size_t>(e)];
         Mlp mlp;
         mlp.act = act;
-        mlp.gate = gate_up.rows(names.gate->name, e, 0, step, inner);
-        mlp.up = gate_up.rows(names.up->name, e, interleaved ? 1 : inner, step, inner);
-        mlp.down = down.rows(names.down.name, e, 0, 1, hidden);
+        mlp.gate = gate_up.linear(names.gate->name, e, rows(ExpertMatrix::Gate));
+        mlp.up = gate_up.linear(names.up->name, e, rows(ExpertMatrix::Up));
+        mlp.down = down.linear(names.down.name, e, rows(ExpertMatrix::Down));
         experts.push_back(std::move(mlp));
     }
     return experts;
@@ -133,6 +169,76 @@ std::vector<ExpectedTensor> stacked_tensors(
     add(layout.gate_up, 2 * moe.expert_dim, hidden);
     add(layout.down, hidden, moe.expert_dim);
     return tensors;
+}
+
+std::vector<std::string> expert_tensor_names(
+    const MoeSpec& moe, const MoeLayout& layout, int64_t hidden)
+{
+    std::vector<std::string> names;
+    if (moe.storage != Experts::PerExpert) {
+        for (const ExpectedTensor& tensor : stacked_tensors(moe, layout, hidden)) {
+            names.push_back(tensor.name);
+        }
+        return names;
+    }
+    for (const MlpLayout& expert : layout.experts) {
+        for (const ExpertMatrix matrix : kExpertMatrices) {
+            const LinearSlot& slot = expert_slot(expert, matrix);
+            names.push_back(slot.name + ".weight");
+            if (slot.has_bias) {
+                names.push_back(slot.name + ".bias");
+            }
+        }
+    }
+    return names;
+}
+
+const LinearSlot& expert_slot(const MlpLayout& expert, ExpertMatrix matrix)
+{
+    switch (matrix) {
+    case ExpertMatrix::Gate:
+        return *expert.gate;
+    case ExpertMatrix::Up:
+        return *expert.up;
+    case ExpertMatrix::Down:
+        break;
+    }
+    return expert.down;
+}
+
+at::Tensor load_expert_weights(const WeightLoader& loader, const MoeSpec& moe,
+    const MoeLayout& layout, ExpertMatrix matrix, int64_t hidden)
+{
+    const LinearSlot& first = expert_slot(layout.experts.front(), matrix);
+    at::Tensor weights = at::empty({moe.n_experts, first.rows, first.columns}, loader.options());
+    std::optional<StackedMatrix> stack;
+    if (moe.storage != Experts::PerExpert) {
+        stack.emplace(
+            loader, moe.storage, stacked_place(moe, layout, matrix, hidden), /*has_bias=*/false);
+    }
+    for (int64_t e = 0; e < moe.n_experts; ++e) {
+        const LinearSlot& slot = expert_slot(layout.experts[static_cast<std::size_t>(e)], matrix);
+        weights.select(0, e).copy_(stack
+                ? stack->weight(e, stacked_rows(moe, matrix, hidden))
+                : loader.tensor(slot.name + ".weight", {slot.rows, slot.columns}));
+    }
+    return weights;
+}
+
+at::Tensor load_expert_biases(const WeightLoader& loader, const MoeSpec& moe,
+    const MoeLayout& layout, ExpertMatrix matrix, int64_t hidden)
+{
+    if (moe.storage != Experts::PerExpert) {
+        const auto [name, shape] = stacked_place(moe, layout, matrix, hidden);
+        const at::Tensor biases = loader.stored(name + "_bias", {shape[0], shape[1]});
+        return loader.own(stacked_rows(moe, matrix, hidden).of(biases, 1));
+    }
+    std::vector<at::Tensor> biases;
+    for (const MlpLayout& expert : layout.experts) {
+        const LinearSlot& slot = expert_slot(expert, matrix);
+        biases.push_back(loader.tensor(slot.name + ".bias", {slot.rows}));
+    }
+    return at::stack(biases);
 }
 
 std::vector<Mlp> load_experts(const WeightLoader& loader, const MoeSpec& moe, Activation act,

@@ -18,6 +18,29 @@ namespace bitsmith::model {
 std::vector<ExpectedTensor> stacked_tensors(
     const MoeSpec& moe, const MoeLayout& layout, int64_t hidden);
 
+/// Names of all tensors that hold the experts of a block.
+std::vector<std::string> expert_tensor_names(
+    const MoeSpec& moe, const MoeLayout& layout, int64_t hidden);
+
+enum class ExpertMatrix
+{
+    Gate,
+    Up,
+    Down
+};
+inline constexpr ExpertMatrix kExpertMatrices[] = {
+    ExpertMatrix::Gate, ExpertMatrix::Up, ExpertMatrix::Down};
+
+/// The layer of one expert; `expert` has gate and up on their own, as those of a MoeLayout have.
+const LinearSlot& expert_slot(const MlpLayout& expert, ExpertMatrix matrix);
+
+/// One matrix of all experts, whatever the storage: [experts, out, in].
+at::Tensor load_expert_weights(const WeightLoader& loader, const MoeSpec& moe,
+    const MoeLayout& layout, ExpertMatrix matrix, int64_t hidden);
+/// Its biases [experts, out]; for experts that have them.
+at::Tensor load_expert_biases(const WeightLoader& loader, const MoeSpec& moe,
+    const MoeLayout& layout, ExpertMatrix matrix, int64_t hidden);
+
 /// Every expert of a block, whatever the storage.
 std::vector<Mlp> load_experts(const WeightLoader& loader, const MoeSpec& moe, Activation act,
     const MoeLayout& layout, int64_t hidden);

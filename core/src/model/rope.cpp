@@ -32,13 +32,6 @@ at::Tensor llama3_frequencies(const RotarySpec& spec, int64_t dim)
     return at::where(wavelength < original / spec.high_freq, f, slow);
 }
 
-double length_ratio(const RotarySpec& spec)
-{
-    return spec.has_factor
-        ? spec.factor
-        : static_cast<double>(spec.max_length) / static_cast<double>(spec.original_length);
-}
-
 /// Attention factor of YaRN (arXiv 2309.00071 eq. 22 and its DeepSeek extension).
 double yarn_mscale(double ratio, double mscale)
 {
@@ -108,6 +101,13 @@ double dynamic_theta(const RotarySpec& spec, int64_t dim, int64_t length)
 }
 
 } // namespace
+
+double length_ratio(const RotarySpec& spec)
+{
+    return spec.has_factor
+        ? spec.factor
+        : static_cast<double>(spec.max_length) / static_cast<double>(spec.original_length);
+}
 
 int64_t rotary_dim(const RotarySpec& spec, int64_t head_dim)
 {

@@ -12,6 +12,9 @@ namespace bitsmith::model {
 /// Number of head components that turn; even.
 int64_t rotary_dim(const RotarySpec& spec, int64_t head_dim);
 
+/// How far yarn and longrope stretch the length of the original model.
+double length_ratio(const RotarySpec& spec);
+
 struct RotaryFrequencies
 {
     at::Tensor inverse; ///< fp32 [rotary_dim / 2], radians per position

@@ -129,6 +129,9 @@ void JobRunner::Impl::load()
         context.events.warn("model", warning);
     }
     const Plan plan = build_plan(spec, source->info);
+    for (const std::string& format : spec.exports.formats) {
+        exporting::require_exportable(exporting::exporter_for(format), *source, plan, spec);
+    }
     importance = read_importance(context, spec, *source, plan);
     if (!resume) {
         require_finite_weights(context, *source->tensors);

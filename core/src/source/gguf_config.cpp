@@ -130,7 +130,7 @@ void add_qwen_experts(Json& config, const GgufKeys& keys)
     config["mlp_only_layers"] = Json::array();
 }
 
-/// Gemma's layer pattern: every `period`-th layer attends to everything.
+/// The layer pattern of Gemma and gpt-oss: every `period`-th layer attends to everything.
 Json sliding_layers(int64_t blocks, int64_t period)
 {
     Json types = Json::array();
@@ -140,13 +140,18 @@ Json sliding_layers(int64_t blocks, int64_t period)
     return types;
 }
 
+void add_gemma1(Json& config)
+{
+    config["hidden_activation"] = "gelu_pytorch_tanh";
+    config["attention_bias"] = false;
+}
+
 /// `large_blocks`: block count of the one size whose attention scale is not that of the head size.
 /// GGUF has no key for it: llama.cpp knows the size (ggml-org/llama.cpp: src/llama-model.cpp).
 void add_gemma(Json& config, const GgufKeys& keys, const Sizes& sizes, int64_t large_blocks)
 {
     const bool is_large = sizes.blocks == large_blocks;
-    config["hidden_activation"] = "gelu_pytorch_tanh";
-    config["attention_bias"] = false;
+    add_gemma1(config);
     config["query_pre_attn_scalar"] = is_large ? sizes.hidden / sizes.heads : sizes.head_dim;
     config["sliding_window"] = keys.integer("attention.sliding_window").value_or(4096);
 }
@@ -187,6 +192,29 @@ void add_phi3(Json& config, const GgufKeys& keys, const Sizes& sizes)
             .value_or(keys.required("context_length"));
 }
 
+void add_gpt_oss(Json& config, const GgufKeys& keys, const Sizes& sizes)
+{
+    config["hidden_act"] = "silu";
+    config["attention_bias"] = true; // the graph has no other
+    config["num_local_experts"] = keys.required("expert_count");
+    config["num_experts_per_tok"] = keys.required("expert_used_count");
+    config["intermediate_size"] = keys.required("expert_feed_forward_length");
+    config["sliding_window"] = keys.required("attention.sliding_window");
+    config["layer_types"] = sliding_layers(sizes.blocks, 2);
+}
+
+/// What the published models have and no key says; a scaling that is absent would be taken for
+/// theirs.
+void complete_gpt_oss_rope(Json& config)
+{
+    Json& scaling = config["rope_scaling"];
+    if (scaling.is_null()) {
+        scaling = Json{{"rope_type", "default"}};
+    } else if (scaling["rope_type"] == "yarn") {
+        scaling["truncate"] = false;
+    }
+}
+
 void add_family(Json& config, const GgufParts& parts, const GgufKeys& keys, const Sizes& sizes)
 {
     const std::string type = config["model_type"].get<std::string>();
@@ -194,6 +222,10 @@ void add_family(Json& config, const GgufParts& parts, const GgufKeys& keys, cons
         add_llama(config, parts);
     } else if (type == "mixtral") {
         add_mixtral(config, keys);
+    } else if (type == "gpt_oss") {
+        add_gpt_oss(config, keys, sizes);
+    } else if (type == "gemma") {
+        add_gemma1(config);
     } else if (type == "gemma2") {
         add_gemma2(config, keys, sizes);
     } else if (type == "gemma3_text") {
@@ -231,6 +263,9 @@ Json build_gguf_config(const GgufParts& parts, const GgufFamily& family)
     add_common(config, parts, keys, sizes);
     add_family(config, parts, keys, sizes);
     add_gguf_rope(config, parts, keys);
+    if (family.model_type == "gpt_oss") {
+        complete_gpt_oss_rope(config);
+    }
     add_token_ids(config, parts.metadata());
     config["torch_dtype"] = torch_dtype(parts);
     return config;

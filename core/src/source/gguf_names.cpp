@@ -71,7 +71,7 @@ const Rules& mlp()
 const Rules& mixtral_experts()
 {
     static const Rules rules{
-        {"ffn_gate_inp", "block_sparse_moe.gate"},
+        {"ffn_gate_inp", "block_sparse_moe.gate", GgufRole::Router},
         {"ffn_gate_exps", "block_sparse_moe.experts.{e}.w1", GgufRole::Experts},
         {"ffn_down_exps", "block_sparse_moe.experts.{e}.w2", GgufRole::Experts},
         {"ffn_up_exps", "block_sparse_moe.experts.{e}.w3", GgufRole::Experts},
@@ -79,14 +79,31 @@ const Rules& mixtral_experts()
     return rules;
 }
 
-const Rules& qwen_experts()
+/// gpt-oss stores them stacked; its layers bear these names.
+const Rules& numbered_experts()
 {
     static const Rules rules{
-        {"ffn_gate_inp", "mlp.gate"},
         {"ffn_gate_exps", "mlp.experts.{e}.gate_proj", GgufRole::Experts},
         {"ffn_up_exps", "mlp.experts.{e}.up_proj", GgufRole::Experts},
         {"ffn_down_exps", "mlp.experts.{e}.down_proj", GgufRole::Experts},
     };
+    return rules;
+}
+
+const Rules& qwen_experts()
+{
+    static const Rules rules =
+        Rules{{"ffn_gate_inp", "mlp.gate", GgufRole::Router}} + numbered_experts();
+    return rules;
+}
+
+const Rules& gpt_oss_block()
+{
+    static const Rules rules =
+        Rules{{"attn_sinks", "self_attn.sinks", GgufRole::Bare},
+            {"post_attention_norm", "post_attention_layernorm", GgufRole::Norm},
+            {"ffn_gate_inp", "mlp.router", GgufRole::Router}}
+        + numbered_experts();
     return rules;
 }
 
@@ -113,12 +130,15 @@ std::vector<GgufFamily> make_families()
         {"qwen3", "qwen3", "Qwen3ForCausalLM", false, false, false, qwen3 + mlp()},
         {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", false, false, true,
             qwen3 + qwen_experts()},
+        {"gemma", "gemma", "GemmaForCausalLM", false, true, false, llama + mlp()},
         {"gemma2", "gemma2", "Gemma2ForCausalLM", false, true, false,
             input_norm() + attention() + sandwich_norms() + mlp()},
         {"gemma3", "gemma3_text", "Gemma3ForCausalLM", false, true, false,
             input_norm() + attention() + head_norms() + sandwich_norms() + mlp()},
         {"phi3", "phi3", "Phi3ForCausalLM", false, false, false,
             input_norm() + second_norm() + phi3_block()},
+        {"gpt-oss", "gpt_oss", "GptOssForCausalLM", false, false, true,
+            input_norm() + attention() + gpt_oss_block()},
     };
 }
 

@@ -20,7 +20,9 @@ enum class GgufRole
     Query, ///< rows in interleaved rotary order where the family says so
     Key, ///< the same, with the number of key/value heads
     Norm, ///< stored as 1 + weight where the family says so
+    Router, ///< always stored in fp32
     Experts, ///< all experts of a layer stacked [experts, out, in]
+    Bare, ///< a tensor without ".weight" in its Hugging Face name
 };
 
 /// A tensor of a block, both names without their prefix and without ".weight" or ".bias".

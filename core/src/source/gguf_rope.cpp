@@ -71,6 +71,10 @@ Json yarn(const GgufKeys& keys, double factor)
             scaling[field] = *value;
         }
     }
+    if (const auto own = keys.number("rope.scaling.attn_factor")) {
+        // llama.cpp multiplies it with YaRN's own factor.
+        scaling["attention_factor"] = *own * (0.1 * std::log(std::max(factor, 1.0)) + 1);
+    }
     return scaling;
 }
 

@@ -84,7 +84,9 @@ GgufTensors::GgufTensors(std::shared_ptr<const GgufParts> parts, const GgufFamil
 
 void GgufTensors::add_rule(const std::string& gguf, const std::string& hf, GgufRole role)
 {
-    for (const char* suffix : {".weight", ".bias"}) {
+    const std::string weight = role == GgufRole::Bare ? "" : ".weight";
+    for (const auto& [suffix, hf_suffix] :
+        {std::pair<std::string, std::string>(".weight", weight), {".bias", ".bias"}}) {
         const auto found = parts_->tensors().find(gguf + suffix);
         if (found == parts_->tensors().end()) {
             continue;
@@ -99,9 +101,9 @@ void GgufTensors::add_rule(const std::string& gguf, const std::string& hf, GgufR
                 "Take a file of the same model in one of these types.");
         }
         if (role == GgufRole::Experts) {
-            add_experts(hf + suffix, location);
+            add_experts(hf + hf_suffix, location, suffix == ".weight" ? 3 : 2);
         } else {
-            add_entry(hf + suffix, stored.shape, make_item(location, role));
+            add_entry(hf + hf_suffix, stored.shape, make_item(location, role));
         }
     }
 }
@@ -133,22 +135,25 @@ GgufTensors::Item GgufTensors::make_item(const GgufLocation& location, GgufRole 
     return item;
 }
 
-void GgufTensors::add_experts(const std::string& hf, const GgufLocation& location)
+void GgufTensors::add_experts(
+    const std::string& hf, const GgufLocation& location, std::size_t dimensions)
 {
     const tensor::GgufTensor& stored = *location.tensor;
     const auto experts = parts_->metadata().integer(arch_key(family_, "expert_count"));
-    if (stored.shape.size() != 3 || stored.shape.front() != experts.value_or(0)) {
+    if (stored.shape.size() != dimensions || stored.shape.front() != experts.value_or(0)) {
         fail(ErrorCode::ShapeMismatch, "GGUF tensor does not hold every expert",
             {{"file", location.part->name()}, {"tensor", stored.name},
                 {"found",
                     concat(stored.shape.size(), " dimensions, outermost ", stored.shape.front())},
-                {"allowed", concat("[", experts.value_or(0), ", out, in]")}});
+                {"allowed",
+                    concat("[", experts.value_or(0), dimensions == 3 ? ", out, in]" : ", out]")}});
     }
+    const std::vector<int64_t> shape(stored.shape.begin() + 1, stored.shape.end());
     Item item;
     item.location = location;
     item.slices = stored.shape.front();
     for (item.slice = 0; item.slice < item.slices; ++item.slice) {
-        add_entry(with_number(hf, "{e}", item.slice), {stored.shape[1], stored.shape[2]}, item);
+        add_entry(with_number(hf, "{e}", item.slice), shape, item);
     }
 }
 

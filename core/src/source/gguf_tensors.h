@@ -37,7 +37,8 @@ private:
     void add_rule(const std::string& gguf, const std::string& hf, GgufRole role);
     void add_entry(std::string name, std::vector<int64_t> shape, const Item& item);
     Item make_item(const GgufLocation& location, GgufRole role) const;
-    void add_experts(const std::string& hf, const GgufLocation& location);
+    /// `dimensions`: 3 for matrices, 2 for biases.
+    void add_experts(const std::string& hf, const GgufLocation& location, std::size_t dimensions);
     void check_all_used() const;
 
     std::shared_ptr<const GgufParts> parts_;

@@ -8,6 +8,7 @@
 #include "export/gguf/tensor_plan.h"
 #include "export/gguf/vocabulary.h"
 #include "hf/tokenizer.h"
+#include "source/gguf_places.h"
 
 #include <ATen/ATen.h>
 
@@ -107,8 +108,9 @@ std::string GgufExporter::refusal(const Scheme& scheme) const
 
 std::string GgufExporter::model_refusal(const ModelInfo& model) const
 {
-    if (writable_gguf_family(model.model_type) == nullptr) {
-        return concat("GGUF files are not written for models of type '", model.model_type, "'");
+    if (source::find_gguf_family(model.model_type) == nullptr) {
+        return concat("llama.cpp has no architecture that Bitsmith can write models of type '",
+            model.model_type, "' for");
     }
     if (!model.tokenizer.empty() && model.tokenizer != "BPE") {
         return concat(

@@ -107,25 +107,27 @@ std::string set_name(const fs::path& file)
     return name.substr(0, name.size() - tail) + name.substr(name.size() - tail + number);
 }
 
+/// The reader names layers by the plain layout, whatever prefix the source had.
+std::string plain_name(const std::string& layer, const model::DecoderSpec& spec)
+{
+    const std::size_t layers = layer.find("layers.");
+    return spec.model_names.block.starts_with("model.layers.") || layers == std::string::npos
+        ? layer
+        : concat("model.", layer.substr(layers));
+}
+
 /// Read as a model, every quantized layer has the values that were tuned.
 void check_values(const tensor::TensorSource& decoded, const ExportInput& input,
     const GgufFilePlan& plan, Findings& findings)
 {
     for (const GgufTensorPlan& planned : plan.tensors) {
-        if (planned.layer.empty()) {
-            continue;
-        }
-        const quant::QuantizedWeight weight = input.layers.load(planned.layer);
-        const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
-        const std::string stem = input.model.spec.model_names.block;
-        // The reader names tensors by the plain layout, whatever prefix the source had.
-        const std::size_t layers = planned.layer.find("layers.");
-        const std::string name = stem.starts_with("model.layers.") || layers == std::string::npos
-            ? planned.source
-            : concat("model.", planned.source.substr(layers));
-        if (!at::equal(decoded.load(name), expected)) {
-            findings.push_back(
-                concat("layer ", planned.layer, " does not decode to its tuned values"));
+        for (const std::string& layer : planned.layers) {
+            const quant::QuantizedWeight weight = input.layers.load(layer);
+            const at::Tensor expected = quant::codec_for(weight.scheme).decode(weight);
+            if (!at::equal(
+                    decoded.load(plain_name(layer, input.model.spec) + ".weight"), expected)) {
+                findings.push_back(concat("layer ", layer, " does not decode to its tuned values"));
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 #include "arch/registry.h"
 #include "base/text.h"
 #include "export/config_writer.h"
+#include "export/gguf/graph.h"
+#include "model/rope.h"
 
 #include <bitsmith/version.h>
 
@@ -15,13 +17,7 @@ namespace bitsmith::exporting {
 namespace {
 
 using model::AttentionSpec;
-using model::MaskKind;
 using model::RotaryKind;
-
-/// Model sizes whose attention scale llama.cpp takes from hidden / heads instead of the head size.
-constexpr int64_t kGemma2LargeBlocks = 46;
-constexpr int64_t kGemma3LargeBlocks = 62;
-constexpr int64_t kGemma2Period = 2, kGemma3Period = 6; ///< every n-th block has no window
 
 uint32_t count(int64_t value)
 {
@@ -53,140 +49,68 @@ private:
     std::string prefix_;
 };
 
-[[noreturn]] void cannot_say(const char* what, std::string found, std::string allowed)
+void add_yarn(ArchFields& fields, const model::RotarySpec& rotary, double factor)
 {
-    fail(ErrorCode::UnsupportedModel,
-        concat("llama.cpp computes this architecture with another ", what),
-        {{"field", what}, {"found", std::move(found)}, {"allowed", std::move(allowed)}},
-        "Export in another format.");
-}
-
-/// The block whose settings stand for all: the first one without a window, else the first.
-const AttentionSpec& full_attention(const model::DecoderSpec& spec)
-{
-    for (const model::BlockSpec& block : spec.blocks) {
-        if (block.attention.mask == MaskKind::Causal) {
-            return block.attention;
-        }
-    }
-    return spec.blocks.front().attention;
-}
-
-const AttentionSpec* windowed_attention(const model::DecoderSpec& spec)
-{
-    for (const model::BlockSpec& block : spec.blocks) {
-        if (block.attention.mask == MaskKind::Sliding) {
-            return &block.attention;
-        }
-    }
-    return nullptr;
-}
-
-bool is_gemma(std::string_view arch)
-{
-    return arch == "gemma2" || arch == "gemma3";
-}
-
-void check_scale(const model::DecoderSpec& spec, std::string_view arch)
-{
-    const AttentionSpec& attention = spec.blocks.front().attention;
-    const auto blocks = static_cast<int64_t>(spec.blocks.size());
-    const bool large = (arch == "gemma2" && blocks == kGemma2LargeBlocks)
-        || (arch == "gemma3" && blocks == kGemma3LargeBlocks);
-    const int64_t width = large ? spec.hidden / attention.n_heads : attention.head_dim;
-    const double expected = 1.0 / std::sqrt(static_cast<double>(width));
-    // longrope's own factor on the scores travels in rope.scaling.attn_factor.
-    if (std::abs(attention.scale - expected) > 1e-6 * expected) {
-        cannot_say("attention scale", concat(attention.scale), concat(expected));
+    const double ratio = model::length_ratio(rotary);
+    fields.set_text("rope.scaling.type", "yarn");
+    fields.set_number("rope.scaling.factor", ratio);
+    fields.set_count("rope.scaling.original_context_length", rotary.original_length);
+    fields.set_number("rope.scaling.yarn_beta_fast", rotary.beta_fast);
+    fields.set_number("rope.scaling.yarn_beta_slow", rotary.beta_slow);
+    // llama.cpp multiplies what the key says with YaRN's own factor.
+    const double own = 0.1 * std::log(std::max(ratio, 1.0)) + 1;
+    if (std::abs(factor - own) > 1e-6 * own) {
+        fields.set_number("rope.scaling.attn_factor", factor / own);
     }
 }
 
-void check_windows(const model::DecoderSpec& spec, std::string_view arch)
-{
-    const int64_t period = arch == "gemma2" ? kGemma2Period : kGemma3Period;
-    for (std::size_t i = 0; i < spec.blocks.size(); ++i) {
-        const bool full = (static_cast<int64_t>(i) + 1) % period == 0;
-        if (full != (spec.blocks[i].attention.mask == MaskKind::Causal)) {
-            cannot_say("pattern of windows",
-                concat("block ", i, full ? " has a window" : " has none"),
-                concat("no window in every ", period, "th block"));
-        }
-    }
-}
-
-void check_arithmetic(const model::DecoderSpec& spec, std::string_view arch)
-{
-    check_scale(spec, arch);
-    if (is_gemma(arch)) {
-        check_windows(spec, arch);
-    }
-    const model::Activation wanted =
-        is_gemma(arch) ? model::Activation::GeluTanh : model::Activation::Silu;
-    if (spec.blocks.front().mlp.act != wanted) {
-        cannot_say("activation", "another function",
-            wanted == model::Activation::Silu ? "silu" : "gelu with tanh");
-    }
-}
-
-void add_rotary(ArchFields& fields, const ExportInput& input, std::string_view arch)
+void add_rotary(ArchFields& fields, const ExportInput& input, const GgufGraph& graph)
 {
     const model::DecoderSpec& spec = input.model.spec;
     const AttentionSpec& attention = full_attention(spec);
     const model::RotarySpec& rotary = attention.rotary;
-    const auto dims = static_cast<int64_t>(
-        std::llround(rotary.partial * static_cast<double>(attention.head_dim)));
-    fields.set_count("rope.dimension_count", dims);
+    fields.set_count("rope.dimension_count", model::rotary_dim(rotary, attention.head_dim));
     fields.set_number("rope.freq_base", rotary.theta);
-    switch (rotary.kind) {
-    case RotaryKind::Default:
-    case RotaryKind::Llama3: // as a tensor of divisors
-        break;
-    case RotaryKind::Linear:
+    const double factor = model::rotary_frequencies(rotary, attention.head_dim, 1).factor;
+    if (rotary.kind == RotaryKind::Linear) {
         fields.set_text("rope.scaling.type", "linear");
         fields.set_number("rope.scaling.factor", rotary.factor);
-        break;
-    case RotaryKind::Yarn:
-        fields.set_text("rope.scaling.type", "yarn");
-        fields.set_number("rope.scaling.factor", rotary.factor);
-        fields.set_count("rope.scaling.original_context_length", rotary.original_length);
-        fields.set_number("rope.scaling.yarn_beta_fast", rotary.beta_fast);
-        fields.set_number("rope.scaling.yarn_beta_slow", rotary.beta_slow);
-        break;
-    case RotaryKind::LongRope: {
-        const double scale =
-            static_cast<double>(spec.max_length) / static_cast<double>(rotary.original_length);
-        const double factor = scale <= 1
-            ? 1.0
-            : std::sqrt(
-                1 + std::log(scale) / std::log(static_cast<double>(rotary.original_length)));
-        fields.set_number("rope.scaling.attn_factor", rotary.attention_factor.value_or(factor));
-        break;
+    } else if (rotary.kind == RotaryKind::Yarn) {
+        add_yarn(fields, rotary, factor);
+    } else if (rotary.kind == RotaryKind::LongRope) {
+        fields.set_number("rope.scaling.attn_factor", factor);
     }
-    default:
-        cannot_say(
-            "rotary scaling", "a kind without a key", "none, linear, llama3, yarn, longrope");
-    }
-    if (arch == "phi3") {
+    if (graph.rotary_tensors == RotaryKind::LongRope) { // with and without the tensors
         const Json& config = arch::decoder_config(input.model.config);
         fields.set_count("rope.scaling.original_context_length",
             config.value("original_max_position_embeddings", spec.max_length));
     }
 }
 
-void add_windows(ArchFields& fields, const model::DecoderSpec& spec, std::string_view arch)
+void add_windows(ArchFields& fields, const model::DecoderSpec& spec, const GgufGraph& graph)
 {
     const AttentionSpec* windowed = windowed_attention(spec);
-    if (is_gemma(arch) && windowed != nullptr) {
+    if (graph.window_period > 0) {
         fields.set_count("attention.sliding_window", windowed->window);
-        if (arch == "gemma3") {
-            fields.set_number("rope.freq_base_swa", windowed->rotary.theta);
-        }
-    } else if (arch == "phi3") {
+    } else if (graph.rotary_tensors == RotaryKind::LongRope) { // always there, but not computed
         fields.set_count("attention.sliding_window", windowed != nullptr ? windowed->window : 0);
+    }
+    if (graph.local_rotary) {
+        fields.set_number("rope.freq_base_swa", windowed->rotary.theta);
     }
 }
 
-void add_architecture(ArchFields& fields, const ExportInput& input, std::string_view arch)
+void add_experts(ArchFields& fields, const model::BlockSpec& block)
+{
+    if (!block.moe) {
+        return;
+    }
+    fields.set_count("expert_count", block.moe->n_experts);
+    fields.set_count("expert_used_count", block.moe->router.top_k);
+    fields.set_count("expert_feed_forward_length", block.moe->expert_dim);
+}
+
+void add_architecture(ArchFields& fields, const ExportInput& input, const GgufGraph& graph)
 {
     const model::DecoderSpec& spec = input.model.spec;
     const AttentionSpec& attention = spec.blocks.front().attention;
@@ -200,17 +124,16 @@ void add_architecture(ArchFields& fields, const ExportInput& input, std::string_
     fields.set_count("attention.value_length",
         attention.value_dim > 0 ? attention.value_dim : attention.head_dim);
     fields.set_number("attention.layer_norm_rms_epsilon", spec.blocks.front().norm.eps);
-    if (arch == "llama") {
-        fields.set_count("vocab_size", spec.vocab);
-    }
+    fields.set_count("vocab_size", spec.vocab);
     if (attention.softcap > 0) {
         fields.set_number("attn_logit_softcapping", attention.softcap);
     }
     if (spec.logits_softcap > 0) {
         fields.set_number("final_logit_softcapping", spec.logits_softcap);
     }
-    add_windows(fields, spec, arch);
-    add_rotary(fields, input, arch);
+    add_experts(fields, spec.blocks.front());
+    add_windows(fields, spec, graph);
+    add_rotary(fields, input, graph);
 }
 
 } // namespace
@@ -254,12 +177,7 @@ std::string size_label(int64_t parameters)
 void add_model_fields(
     tensor::GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan)
 {
-    const model::DecoderSpec& spec = input.model.spec;
-    if (spec.blocks.empty()) {
-        fail(ErrorCode::UnsupportedModel, "a model without blocks cannot be written as GGUF");
-    }
     const std::string_view arch = plan.family->arch;
-    check_arithmetic(spec, arch);
     fields.set("general.architecture", std::string(arch));
     fields.set("general.type", std::string("model"));
     fields.set("general.name", model_name(input.model));
@@ -269,7 +187,7 @@ void add_model_fields(
     }
     fields.set("general.quantized_by", concat("Bitsmith ", BITSMITH_VERSION));
     ArchFields own(fields, arch);
-    add_architecture(own, input, arch);
+    add_architecture(own, input, gguf_graph(arch));
     fields.set("general.file_type", gguf_file_type(plan.type_name));
     const bool quantized = std::any_of(plan.tensors.begin(), plan.tensors.end(),
         [](const GgufTensorPlan& t) { return tensor::gguf_type(t.header.type).block > 1; });
@@ -283,10 +201,20 @@ std::vector<std::string> model_field_notes(const ExportInput& input, const GgufF
     std::vector<std::string> notes;
     const std::string_view arch = plan.family->arch;
     const AttentionSpec* windowed = windowed_attention(input.model.spec);
-    if (windowed != nullptr && !is_gemma(arch) && arch != "phi3") {
+    if (windowed != nullptr && gguf_graph(arch).window_period == 0) {
         notes.push_back(concat("llama.cpp computes the architecture '", arch,
             "' without the model's attention window of ", windowed->window,
             " tokens; longer texts give other results."));
+    }
+    const model::RotarySpec& rotary = full_attention(input.model.spec).rotary;
+    if (rotary.kind == RotaryKind::Dynamic) {
+        notes.push_back(concat("llama.cpp does not stretch the rotary embedding for texts longer "
+                               "than ",
+            rotary.max_length, " tokens, as the model does."));
+    }
+    if (rotary.kind == RotaryKind::Yarn && !rotary.truncate) {
+        notes.emplace_back("llama.cpp rounds the dimensions between which YaRN blends to whole "
+                           "ones, the model does not: results differ a little.");
     }
     return notes;
 }

@@ -7,9 +7,7 @@
 
 namespace bitsmith::exporting {
 
-/// Throws UnsupportedModel when the model's arithmetic differs from what llama.cpp computes for the
-/// architecture and no key can say so: attention scale, activation, pattern of windows, rotary
-/// scaling.
+/// For models that check_gguf_graph lets through.
 void add_model_fields(
     tensor::GgufFields& fields, const ExportInput& input, const GgufFilePlan& plan);
 

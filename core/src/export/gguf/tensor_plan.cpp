@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "export/gguf/blocks.h"
+#include "export/gguf/graph.h"
 #include "export/gguf/transforms.h"
 #include "plan/gguf_mix.h"
 #include "source/gguf_places.h"
@@ -43,6 +44,17 @@ std::string_view module_of(std::string_view tensor)
 GgufType float_type_of(const tensor::TensorEntry& entry)
 {
     return entry.dtype == "BF16" ? GgufType::BF16 : GgufType::F16;
+}
+
+/// Type of a quantized layer.
+GgufType layer_type(const Scheme& scheme, const std::string& layer)
+{
+    const auto type = gguf_type_of(scheme);
+    if (!type) {
+        fail(ErrorCode::UnsupportedScheme, "no GGUF type holds this scheme exactly",
+            {{"layer", layer}, {"scheme", scheme_name(scheme)}});
+    }
+    return *type;
 }
 
 GgufType explicit_float(const Plan& plan)
@@ -108,8 +120,14 @@ public:
 
     GgufFilePlan build()
     {
+        const std::set<std::string, std::less<>> experts = expert_tensors(spec_);
         for (const tensor::TensorEntry& entry : input_.model.tensors->entries()) {
-            add(entry);
+            if (!experts.contains(entry.name)) {
+                add(entry);
+            }
+        }
+        for (ExpertStack& stack : expert_stacks(spec_)) {
+            add(std::move(stack));
         }
         add_rotary_factors();
         require_unique();
@@ -124,12 +142,11 @@ private:
             return;
         }
         const std::string_view module = module_of(entry.name);
-        const auto placed = places_.place(module);
+        const auto placed = places_.place(module.empty() ? entry.name : module);
         // Prediction layers follow the blocks and look like them, but no graph consumes them.
-        if (!placed || placed->role == GgufRole::Experts
+        if (!placed || (placed->role == GgufRole::Bare) != module.empty()
             || placed->block >= static_cast<int64_t>(spec_.blocks.size())) {
-            fail(ErrorCode::UnsupportedModel, "GGUF has no place for a tensor of this model",
-                {{"tensor", entry.name}, {"architecture", std::string(plan_.family->arch)}});
+            has_no_place(entry.name);
         }
         if (spec_.is_tied && placed->name == source::kGgufHead.gguf) {
             plan_.skipped.push_back(entry.name); // llama.cpp takes token_embd for both
@@ -137,7 +154,8 @@ private:
         }
         GgufTensorPlan tensor;
         tensor.header = {
-            placed->name + entry.name.substr(module.size()), entry.shape, GgufType::F32};
+            concat(placed->name, module.empty() ? ".weight" : entry.name.substr(module.size())),
+            entry.shape, GgufType::F32};
         tensor.source = entry.name;
         tensor.plus_one = placed->role == GgufRole::Norm && plan_.family->one_plus_norms;
         if (plan_.family->permuted_rotary && !spec_.blocks.empty()) {
@@ -151,6 +169,49 @@ private:
         plan_.tensors.push_back(std::move(tensor));
     }
 
+    [[noreturn]] void has_no_place(const std::string& tensor) const
+    {
+        fail(ErrorCode::UnsupportedModel, "GGUF has no place for a tensor of this model",
+            {{"tensor", tensor}, {"architecture", std::string(plan_.family->arch)}});
+    }
+
+    void add(ExpertStack stack)
+    {
+        const std::string& first = stack.layers.front();
+        const auto placed = places_.place(first);
+        if (!placed || placed->role != GgufRole::Experts) {
+            has_no_place(first);
+        }
+        GgufTensorPlan weights, biases;
+        weights.header = {placed->name + ".weight", {stack.experts(), stack.rows, stack.columns}};
+        const Scheme& scheme = stack_scheme(input_.plan, stack);
+        if (scheme.is_quantized()) {
+            weights.header.type = layer_type(scheme, first);
+            weights.layers = stack.layers;
+        } else {
+            const c10::ScalarType stored = stack_type(input_.model, stack);
+            set_plain_type(weights, stored == at::kBFloat16 ? GgufType::BF16 : GgufType::F16,
+                stored == at::kFloat);
+        }
+        weights.header.bytes(); // throws when rows do not hold whole blocks
+        biases.header = {placed->name + ".bias", {stack.experts(), stack.rows}, GgufType::F32};
+        biases.is_bias = true;
+        weights.stack = biases.stack = std::move(stack);
+        plan_.tensors.push_back(std::move(weights));
+        if (biases.stack->has_bias) {
+            plan_.tensors.push_back(std::move(biases));
+        }
+    }
+
+    /// Of a matrix that is not quantized; `stored` is its type unless the job asks for another.
+    void set_plain_type(GgufTensorPlan& tensor, GgufType stored, bool is_fp32)
+    {
+        tensor.header.type = wished_float_ != GgufType::F32 ? wished_float_ : stored;
+        if (is_fp32) {
+            plan_.narrowed.push_back(tensor.header.name);
+        }
+    }
+
     void choose_type(GgufTensorPlan& tensor, const tensor::TensorEntry& entry, GgufRole role)
     {
         // Vectors, norms and biases are always F32 (formats.md 6.8).
@@ -160,23 +221,18 @@ private:
         const std::string layer = entry.name.substr(0, entry.name.size() - 7);
         const PlannedLayer* planned = input_.plan.find(layer);
         if (planned != nullptr && planned->scheme.is_quantized()) {
-            const auto type = gguf_type_of(planned->scheme);
-            if (!type) {
-                fail(ErrorCode::UnsupportedScheme, "no GGUF type holds this scheme exactly",
-                    {{"layer", layer}, {"scheme", scheme_name(planned->scheme)}});
-            }
-            tensor.header.type = *type;
-            tensor.layer = layer;
+            tensor.header.type = layer_type(planned->scheme, layer);
+            tensor.layers = {layer};
             return;
+        }
+        if (role == GgufRole::Router) {
+            return; // few numbers that decide much (formats.md 6.8)
         }
         if (const auto type = table_type(tensor.header, layer)) {
             tensor.header.type = *type;
             return;
         }
-        tensor.header.type = wished_float_ != GgufType::F32 ? wished_float_ : float_type_of(entry);
-        if (entry.dtype == "F32") {
-            plan_.narrowed.push_back(tensor.header.name);
-        }
+        set_plain_type(tensor, float_type_of(entry), entry.dtype == "F32");
     }
 
     /// Of the embedding and the head in a quantized file; nothing where they stay as they are,
@@ -210,16 +266,16 @@ private:
         const auto count = [](const std::vector<double>& factors) {
             return std::vector<int64_t>{static_cast<int64_t>(factors.size())};
         };
+        const auto add = [this](std::string name, std::vector<int64_t> shape) {
+            GgufTensorPlan tensor;
+            tensor.header = {std::move(name), std::move(shape), GgufType::F32};
+            plan_.tensors.push_back(std::move(tensor));
+        };
         if (rotary.kind == model::RotaryKind::Llama3) {
-            plan_.tensors.push_back(
-                {{"rope_freqs.weight", {attention.head_dim / 2}, GgufType::F32}, {}, {}, 0, false});
+            add("rope_freqs.weight", {attention.head_dim / 2});
         } else if (rotary.kind == model::RotaryKind::LongRope) {
-            plan_.tensors.push_back(
-                {{"rope_factors_long.weight", count(rotary.long_factor), GgufType::F32}, {}, {}, 0,
-                    false});
-            plan_.tensors.push_back(
-                {{"rope_factors_short.weight", count(rotary.short_factor), GgufType::F32}, {}, {},
-                    0, false});
+            add("rope_factors_long.weight", count(rotary.long_factor));
+            add("rope_factors_short.weight", count(rotary.short_factor));
         }
     }
 
@@ -253,6 +309,19 @@ at::Tensor computed_tensor(const ExportInput& input, const std::string& name)
     return at::tensor(factors, at::kDouble).to(at::kFloat);
 }
 
+/// Codes of its layers, one below the other.
+at::Tensor coded_bytes(
+    const ExportInput& input, const GgufTensorPlan& tensor, const at::Tensor& order)
+{
+    std::vector<at::Tensor> parts;
+    for (const std::string& layer : tensor.layers) {
+        const quant::QuantizedWeight weight = input.layers.load(layer);
+        parts.push_back(encode_gguf_layer(
+            order.defined() ? with_rows(weight, order) : weight, tensor.header.type));
+    }
+    return parts.size() == 1 ? parts.front() : at::cat(parts);
+}
+
 } // namespace
 
 std::vector<tensor::GgufTensorHeader> GgufFilePlan::headers() const
@@ -265,35 +334,34 @@ std::vector<tensor::GgufTensorHeader> GgufFilePlan::headers() const
     return headers;
 }
 
-const source::GgufFamily* writable_gguf_family(std::string_view model_type)
-{
-    const source::GgufFamily* family = source::find_gguf_family(model_type);
-    return family == nullptr || family->has_experts ? nullptr : family;
-}
-
 GgufFilePlan gguf_file_plan(const ExportInput& input)
 {
-    const source::GgufFamily* family = writable_gguf_family(input.model.spec.model_type);
+    const source::GgufFamily* family = source::find_gguf_family(input.model.spec.model_type);
     if (family == nullptr) {
         fail(ErrorCode::UnsupportedModel, "GGUF files are not written for this family",
             {{"field", "model_type"}, {"found", input.model.spec.model_type}});
     }
+    check_gguf_graph(input.model.spec, family->arch);
     return Planner(input, *family).build();
 }
 
 at::Tensor gguf_tensor_bytes(const ExportInput& input, const GgufTensorPlan& tensor)
 {
     const GgufType type = tensor.header.type;
-    if (tensor.source.empty()) {
+    if (tensor.stack && tensor.layers.empty()) {
+        return encode_gguf_plain(tensor.is_bias ? stack_biases(input.model, *tensor.stack)
+                                                : stack_weights(input.model, *tensor.stack),
+            type);
+    }
+    if (tensor.source.empty() && tensor.layers.empty()) {
         return encode_gguf_plain(computed_tensor(input, tensor.header.name), type);
     }
     at::Tensor order;
     if (tensor.rotary_heads > 0) {
         order = rotary_row_order(tensor.header.shape.front(), tensor.rotary_heads);
     }
-    if (!tensor.layer.empty()) {
-        const quant::QuantizedWeight weight = input.layers.load(tensor.layer);
-        return encode_gguf_layer(order.defined() ? with_rows(weight, order) : weight, type);
+    if (!tensor.layers.empty()) {
+        return coded_bytes(input, tensor, order);
     }
     at::Tensor values = input.model.tensors->load(tensor.source);
     if (order.defined()) {

@@ -4,10 +4,12 @@
 // embedding and the head, which are no layers of the plan, get llama.cpp's types (formats.md 6.8).
 #pragma once
 
+#include "export/expert_stack.h"
 #include "export/exporter.h"
 #include "source/gguf_names.h"
 #include "tensor/gguf_writer.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,10 +18,15 @@ namespace bitsmith::exporting {
 struct GgufTensorPlan
 {
     tensor::GgufTensorHeader header;
-    std::string source; ///< name in the model; empty for a tensor that is computed from the config
-    std::string layer; ///< planned layer whose codes are written; empty for plain values
+    std::string source; ///< name in the model; empty for stacks and what the config gives
+    /// Planned layers whose codes are written: one, or all experts of a stack; none for plain
+    /// values.
+    std::vector<std::string> layers;
     int64_t rotary_heads = 0; ///< > 0: rows change to interleaved pairs of this many heads
     bool plus_one = false; ///< stored as 1 + weight
+    /// Of which these are the weights or, with is_bias, the biases.
+    std::optional<ExpertStack> stack;
+    bool is_bias = false;
 };
 
 struct GgufFilePlan
@@ -34,12 +41,9 @@ struct GgufFilePlan
     std::vector<tensor::GgufTensorHeader> headers() const;
 };
 
-/// Null for a model_type that GGUF files are not written for.
-const source::GgufFamily* writable_gguf_family(std::string_view model_type);
-
 /// Throws UnsupportedModel for a tensor without a place in the format, and for arithmetic that
-/// llama.cpp fixes otherwise (attention scale, pattern of windows); ShapeMismatch for layers that
-/// do not fill whole blocks.
+/// llama.cpp fixes otherwise (export/gguf/graph.h); UnsupportedScheme for experts of several
+/// schemes; ShapeMismatch for layers that do not fill whole blocks.
 GgufFilePlan gguf_file_plan(const ExportInput& input);
 
 /// Values of one tensor as stored bytes (uint8).

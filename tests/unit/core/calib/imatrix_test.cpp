@@ -283,8 +283,8 @@ void ImatrixTest::refusesMatricesOfOtherModels()
         layer_importance(imatrix, model_of("llama", {{"self_attn.q_proj", 64}})));
     EXPECT_ERROR(InvalidSpec, EXPECT_WORDS({"2 weights", "/models/tiny"}),
         layer_importance(imatrix, model_of("llama", {{"self_attn.v_proj", 64}})));
-    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"gpt_oss"}),
-        layer_importance(imatrix, model_of("gpt_oss", {{"self_attn.q_proj", 3}})));
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"mamba"}),
+        layer_importance(imatrix, model_of("mamba", {{"self_attn.q_proj", 3}})));
 }
 
 void ImatrixTest::readsBackWhatItWrote()

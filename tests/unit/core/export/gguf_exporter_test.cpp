@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "arch/registry.h"
 #include "export/gguf/blocks.h"
 #include "export/gguf/gguf_exporter.h"
+#include "export/gguf/graph.h"
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
 #include "export/gguf/transforms.h"
 #include "source/gguf_config.h"
+#include "source/gguf_places.h"
 #include "source/gguf_tensors.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
@@ -46,8 +49,17 @@ private Q_SLOTS:
     void refusesTensorsWithoutAPlace();
     void refusesPredictionLayers();
     void permutesRotaryRowsOnce();
+    void refusesArithmeticThatLlamaCppFixes_data();
     void refusesArithmeticThatLlamaCppFixes();
+    void knowsEveryFamily();
     void refusesFamiliesWithoutAnArchitecture();
+    void writesExperts_data();
+    void writesExperts();
+    void writesExpertsThatAreNotQuantized_data();
+    void writesExpertsThatAreNotQuantized();
+    void refusesExpertsOfSeveralSchemes();
+    void writesYarnsOwnFactor();
+    void saysWhatLlamaCppComputesOtherwise();
     void findsAFileThatWasChanged();
     void labelsSizesLikePeopleDo();
 };
@@ -61,8 +73,8 @@ Scheme gguf_scheme(const std::string& name)
 
 Json config_of(const std::string& model_type)
 {
-    if (model_type == "gemma3_text") {
-        return test::gemma3_config();
+    if (model_type.starts_with("gemma")) {
+        return model_type == "gemma" ? test::gemma_config() : test::gemma3_config();
     }
     Json config = test::llama_config();
     config["model_type"] = model_type;
@@ -124,7 +136,7 @@ void GgufExporterTest::readsBackAsTheSameModel_data()
 {
     QTest::addColumn<std::string>("model");
     QTest::addColumn<std::string>("type");
-    for (const char* model : {"llama", "qwen2", "qwen3", "gemma3_text"}) {
+    for (const char* model : {"llama", "qwen2", "qwen3", "gemma", "gemma3_text"}) {
         for (const char* type : {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}) {
             QTest::addRow("%s %s", model, type) << std::string(model) << std::string(type);
         }
@@ -331,27 +343,210 @@ void GgufExporterTest::permutesRotaryRowsOnce()
     QVERIFY(at::equal(rows_of(second), permuted));
 }
 
+void GgufExporterTest::refusesArithmeticThatLlamaCppFixes_data()
+{
+    QTest::addColumn<std::string>("config");
+    QTest::addColumn<std::string>("words");
+    const auto row = [](const char* name, Json config, const Json& change, const char* words) {
+        config.update(change);
+        QTest::newRow(name) << config.dump() << std::string(words);
+    };
+    row("attention scale", test::gemma3_config(), {{"query_pre_attn_scalar", 77}},
+        "attention scale");
+    row("windows", test::gemma3_config(),
+        {{"layer_types", {"sliding_attention", "full_attention"}}}, "pattern of windows");
+    row("windows of gpt-oss", test::experts_config("gpt_oss"), {{"sliding_window", nullptr}},
+        "pattern of windows");
+    row("activation", test::llama_config(), {{"hidden_act", "gelu"}}, "activation");
+    row("biases", config_of("qwen3"), {{"attention_bias", true}}, "biases in the attention");
+    row("no biases", test::experts_config("gpt_oss"), {{"attention_bias", false}},
+        "no biases in the attention");
+    const Json llama3 = {
+        {"rope_type", "llama3"}, {"factor", 8.0}, {"original_max_position_embeddings", 64}};
+    row("factors by tensor", config_of("qwen2"), {{"rope_scaling", llama3}}, "rotary scaling");
+    row("head", test::gemma_config(), {{"tie_word_embeddings", false}}, "head of its own");
+    row("blocks without experts", test::experts_config("qwen3_moe"), {{"mlp_only_layers", {1}}},
+        "block 1");
+    row("weights of experts", test::experts_config("qwen3_moe"), {{"norm_topk_prob", false}},
+        "norm_topk_prob");
+}
+
 void GgufExporterTest::refusesArithmeticThatLlamaCppFixes()
 {
-    Json config = test::gemma3_config();
-    config["query_pre_attn_scalar"] = 77;
-    test::ExportModel scaled(config);
-    GgufFields fields;
-    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"attention scale"}),
-        add_model_fields(fields, scaled.input(), gguf_file_plan(scaled.input())));
-    config = test::gemma3_config();
-    config["layer_types"] = {"sliding_attention", "full_attention"};
-    test::ExportModel windows(config);
-    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"pattern of windows", "block 1"}),
-        add_model_fields(fields, windows.input(), gguf_file_plan(windows.input())));
+    QFETCH(std::string, config);
+    QFETCH(std::string, words);
+    const test::ExportModel source(parse_json(config, "test"));
+    EXPECT_ERROR(UnsupportedModel, {words}, gguf_file_plan(source.input()));
+    // Before a run begins.
+    EXPECT_ERROR(UnsupportedModel, {words},
+        require_exportable(GgufExporter(), source.model, source.plan, source.spec));
+}
+
+// models.md 3.4: what people quantize most.
+void GgufExporterTest::knowsEveryFamily()
+{
+    ModelInfo info;
+    info.tokenizer = "BPE";
+    for (const char* type : {"llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "gemma",
+             "gemma2", "gemma3_text", "phi3", "gpt_oss"}) {
+        info.model_type = type;
+        QCOMPARE(GgufExporter().model_refusal(info), std::string());
+    }
+    for (const arch::Family& family : arch::families()) {
+        for (const std::string_view type : family.model_types) {
+            const source::GgufFamily* known = source::find_gguf_family(type);
+            info.model_type = type;
+            if (known == nullptr) {
+                QVERIFY(GgufExporter().model_refusal(info).find(type) != std::string::npos);
+            } else {
+                QCOMPARE(gguf_graph(known->arch).arch, known->arch);
+            }
+        }
+    }
+}
+
+void GgufExporterTest::writesExperts_data()
+{
+    QTest::addColumn<std::string>("family");
+    QTest::addColumn<std::string>("type");
+    for (const char* family : {"mixtral", "qwen3_moe", "gpt_oss"}) {
+        for (const char* type : {"q4_0", "q5_1", "q8_0"}) {
+            QTest::addRow("%s %s", family, type) << std::string(family) << std::string(type);
+        }
+    }
+}
+
+void GgufExporterTest::writesExperts()
+{
+    QFETCH(std::string, family);
+    QFETCH(std::string, type);
+    test::ExportModel source(test::experts_config(family));
+    source.plan_all(gguf_scheme(type));
+    const ExportInput input = source.input();
+    const Written written(input);
+    const auto parts = written.parts();
+    const tensor::GgufTensor* experts = parts->find("blk.1.ffn_down_exps.weight");
+    QVERIFY(experts != nullptr);
+    QCOMPARE(experts->shape, (std::vector<int64_t>{4, 64, 96}));
+    QVERIFY(experts->type->type == gguf_type_of(gguf_scheme(type)));
+    QVERIFY(parts->find("blk.0.ffn_gate_inp.weight")->type->type == GgufType::F32);
+    const source::GgufFamily& found = source::gguf_family_for(parts->metadata());
+    const source::GgufTensors tensors(parts, found);
+    QCOMPARE(source.layers.layers.size(), std::size_t(2 * (4 + 3 * 4)));
+    for (const auto& [name, weight] : source.layers.layers) {
+        QVERIFY2(
+            at::equal(tensors.load(name + ".weight"), test::expected_values(weight)), name.c_str());
+    }
+    const Json config = source::build_gguf_config(*parts, found);
+    const model::DecoderSpec read = arch::family_for(config).spec_from_config(config);
+    QCOMPARE(read.model_type, source.model.spec.model_type);
+    for (std::size_t i = 0; i < read.blocks.size(); ++i) {
+        const model::BlockSpec &mine = source.model.spec.blocks[i], &theirs = read.blocks[i];
+        QCOMPARE(theirs.moe->n_experts, mine.moe->n_experts);
+        QCOMPARE(theirs.moe->expert_dim, mine.moe->expert_dim);
+        QCOMPARE(theirs.moe->router.top_k, mine.moe->router.top_k);
+        QCOMPARE(theirs.moe->router.renormalize, mine.moe->router.renormalize);
+        QCOMPARE(theirs.attention.window, mine.attention.window);
+        QCOMPARE(theirs.attention.q_bias, mine.attention.q_bias);
+        QVERIFY(theirs.attention.rotary.kind == mine.attention.rotary.kind);
+        QCOMPARE(theirs.attention.rotary.truncate, mine.attention.rotary.truncate);
+    }
+    QCOMPARE(GgufExporter().verify(written.folder.path(), &input), std::vector<std::string>());
+    QCOMPARE(GgufExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+}
+
+void GgufExporterTest::writesExpertsThatAreNotQuantized_data()
+{
+    QTest::addColumn<std::string>("family");
+    for (const char* family : {"mixtral", "qwen3_moe", "gpt_oss"}) {
+        QTest::addRow("%s", family) << std::string(family);
+    }
+}
+
+void GgufExporterTest::writesExpertsThatAreNotQuantized()
+{
+    QFETCH(std::string, family);
+    test::ExportModel source(test::experts_config(family));
+    source.plan_all(gguf_scheme("bf16"));
+    const Written written(source.input());
+    const auto parts = written.parts();
+    QVERIFY(parts->find("blk.0.ffn_up_exps.weight")->type->type == GgufType::BF16);
+    const source::GgufTensors tensors(parts, source::gguf_family_for(parts->metadata()));
+    const std::string block = "model.layers.1.";
+    if (family != "gpt_oss") {
+        const std::string up = family == "mixtral" ? "block_sparse_moe.experts.2.w3.weight"
+                                                   : "mlp.experts.2.up_proj.weight";
+        QVERIFY(at::equal(tensors.load(block + up), source.tensors->load(block + up)));
+        return;
+    }
+    const std::string experts = block + "mlp.experts.";
+    const at::Tensor both = source.tensors->load(experts + "gate_up_proj").select(0, 2).t();
+    const at::Tensor biases = source.tensors->load(experts + "gate_up_proj_bias").select(0, 2);
+    for (const auto& [name, first] : {std::pair{"2.gate_proj", 0}, std::pair{"2.up_proj", 1}}) {
+        QVERIFY(at::equal(tensors.load(experts + name + ".weight"), both.slice(0, first, {}, 2)));
+        QVERIFY(at::equal(
+            tensors.load(experts + name + ".bias"), biases.slice(0, first, {}, 2).to(at::kFloat)));
+    }
+    QVERIFY(at::equal(tensors.load(experts + "2.down_proj.weight"),
+        source.tensors->load(experts + "down_proj").select(0, 2).t()));
+    QVERIFY(at::equal(tensors.load(block + "self_attn.sinks"),
+        source.tensors->load(block + "self_attn.sinks").to(at::kFloat)));
+}
+
+void GgufExporterTest::refusesExpertsOfSeveralSchemes()
+{
+    test::ExportModel source(test::experts_config("qwen3_moe"));
+    source.plan_all(gguf_scheme("q4_0"));
+    source.plan_layer("model.layers.1.mlp.experts.2.up_proj", gguf_scheme("q8_0"));
+    EXPECT_ERROR(UnsupportedScheme,
+        EXPECT_WORDS({"model.layers.1.mlp.experts.2.up_proj", "one tensor"}),
+        gguf_file_plan(source.input()));
+}
+
+// llama.cpp multiplies rope.scaling.attn_factor with 0.1 ln factor + 1.
+void GgufExporterTest::writesYarnsOwnFactor()
+{
+    Json config = test::llama_config();
+    config["rope_scaling"] = {
+        {"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
+    const auto fields_of = [](const Json& json) {
+        const test::ExportModel source(json);
+        GgufFields fields;
+        add_model_fields(fields, source.input(), gguf_file_plan(source.input()));
+        return fields;
+    };
+    QVERIFY(fields_of(config).find("llama.rope.scaling.attn_factor") == nullptr);
+    config["rope_scaling"]["attention_factor"] = 0.7;
+    const GgufFields fields = fields_of(config);
+    QCOMPARE(std::get<float>(*fields.find("llama.rope.scaling.attn_factor")), 0.614774F);
+    QCOMPARE(std::get<float>(*fields.find("llama.rope.scaling.factor")), 4.0F);
+}
+
+void GgufExporterTest::saysWhatLlamaCppComputesOtherwise()
+{
+    const auto has_note = [](Json config, const Json& change, const char* words) {
+        config.update(change);
+        const test::ExportModel source(config);
+        const auto notes = GgufExporter().notes(source.input());
+        return std::any_of(notes.begin(), notes.end(),
+            [&](const std::string& note) { return note.find(words) != std::string::npos; });
+    };
+    QVERIFY(has_note(test::llama_config(),
+        {{"model_type", "mistral"}, {"architectures", {"MistralForCausalLM"}},
+            {"sliding_window", 8}},
+        "window of 8"));
+    QVERIFY(has_note(test::llama_config(),
+        {{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2.0}}}}, "longer than 128"));
+    QVERIFY(has_note(test::experts_config("gpt_oss"), Json::object(), "YaRN"));
+    QVERIFY(!has_note(test::experts_config("gpt_oss"), Json::object(), "window"));
 }
 
 void GgufExporterTest::refusesFamiliesWithoutAnArchitecture()
 {
     ModelInfo info;
     info.tokenizer = "BPE";
-    info.model_type = "gpt_oss";
-    QVERIFY(GgufExporter().model_refusal(info).find("gpt_oss") != std::string::npos);
+    info.model_type = "mamba";
+    QVERIFY(GgufExporter().model_refusal(info).find("mamba") != std::string::npos);
     info.model_type = "mistral";
     QCOMPARE(GgufExporter().model_refusal(info), std::string());
     info.tokenizer = "WordPiece";

@@ -13,10 +13,18 @@ using namespace bitsmith;
 
 namespace {
 
-struct Quiet : Observer
+/// Rounds `tiny` into folders of `temp`.
+JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp)
 {
-    void on_event(const Event&) override { }
-};
+    JobSpec spec;
+    spec.model.path = tiny.path();
+    spec.scheme.scheme = "W4A16G32";
+    spec.recipe = named_recipe("rtn");
+    spec.exports.formats = {"auto_round"};
+    spec.exports.output = (temp / "out").string();
+    spec.runtime.run_dir = (temp / "run").string();
+    return spec;
+}
 
 } // namespace
 
@@ -27,6 +35,7 @@ class WeightCheckTest : public QObject
 private Q_SLOTS:
     void stopsBeforeTheWorkBegins_data();
     void stopsBeforeTheWorkBegins();
+    void refusesExportsBeforeTheWorkBegins();
 };
 
 void WeightCheckTest::stopsBeforeTheWorkBegins_data()
@@ -47,22 +56,30 @@ void WeightCheckTest::stopsBeforeTheWorkBegins()
         TinyCheckpoint::find(tensors, "model.norm.weight")[5] = value;
     });
     const TempFolder temp;
-    JobSpec spec;
-    spec.model.path = tiny.path();
-    spec.recipe.name = "rtn";
-    spec.recipe.iters = 0;
-    spec.recipe.nsamples = 0;
-    spec.exports.formats = {"auto_round"};
-    spec.exports.output = (temp / "out").string();
-    spec.runtime.run_dir = (temp / "run").string();
-    Quiet observer;
-    const Outcome outcome = run(spec, false, observer, {});
+    NullObserver silent;
+    const Outcome outcome = run(job(tiny, temp), false, silent, {});
     QCOMPARE(outcome.state, JobState::Failed);
     QCOMPARE(outcome.error_code, ErrorCode::NumericFailure);
     for (const char* words :
         {"model.layers.1.mlp.up_proj.weight (64)", "model.norm.weight (1)", "tensors: 2"}) {
         QVERIFY2(outcome.message.find(words) != std::string::npos, outcome.message.c_str());
     }
+    QVERIFY(!std::filesystem::exists(temp / "run"));
+}
+
+void WeightCheckTest::refusesExportsBeforeTheWorkBegins()
+{
+    const TinyCheckpoint tiny;
+    tiny.edit_config([](Json& config) { config["hidden_act"] = "gelu"; });
+    const TempFolder temp;
+    JobSpec spec = job(tiny, temp);
+    spec.scheme.scheme = "gguf:q4_0";
+    spec.exports.formats = {"gguf"};
+    NullObserver silent;
+    const Outcome outcome = run(spec, false, silent, {});
+    QCOMPARE(outcome.state, JobState::Failed);
+    QCOMPARE(outcome.error_code, ErrorCode::UnsupportedModel);
+    QVERIFY2(outcome.message.find("activation") != std::string::npos, outcome.message.c_str());
     QVERIFY(!std::filesystem::exists(temp / "run"));
 }
 

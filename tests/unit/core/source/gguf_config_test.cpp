@@ -74,6 +74,7 @@ private Q_SLOTS:
     void saysWhichTypeTheModelIsWrittenIn();
     void knowsGemmasLayerPatterns();
     void readsExpertsOfQwen();
+    void readsGptOss();
     void recognisesLlama3Scaling();
     void readsYarnAndLongRope();
     void refusesImpossibleSizes_data();
@@ -145,6 +146,30 @@ void GgufConfigTest::readsExpertsOfQwen()
     QVERIFY(config["norm_topk_prob"].get<bool>());
 }
 
+void GgufConfigTest::readsGptOss()
+{
+    GgufBuilder builder = model_of("gpt-oss");
+    builder.u32("gpt-oss.expert_count", 8).u32("gpt-oss.expert_used_count", 2);
+    builder.u32("gpt-oss.expert_feed_forward_length", 48);
+    builder.u32("gpt-oss.attention.sliding_window", 128);
+    builder.text("gpt-oss.rope.scaling.type", "yarn").f32("gpt-oss.rope.scaling.factor", 32);
+    builder.u32("gpt-oss.rope.scaling.original_context_length", 4096);
+    const Json config = config_of(builder);
+    QCOMPARE(config["model_type"].get<std::string>(), std::string("gpt_oss"));
+    QCOMPARE(config["num_local_experts"].get<int>(), 8);
+    QCOMPARE(config["intermediate_size"].get<int>(), 48);
+    QCOMPARE(config["layer_types"][0].get<std::string>(), std::string("sliding_attention"));
+    QCOMPARE(config["layer_types"][1].get<std::string>(), std::string("full_attention"));
+    QVERIFY(!config["rope_scaling"]["truncate"].get<bool>());
+    GgufBuilder plain = model_of("gpt-oss");
+    plain.u32("gpt-oss.expert_count", 8).u32("gpt-oss.expert_used_count", 2);
+    plain.u32("gpt-oss.expert_feed_forward_length", 48);
+    plain.u32("gpt-oss.attention.sliding_window", 128);
+    // Without it the family's own scaling would apply.
+    QCOMPARE(
+        config_of(plain)["rope_scaling"]["rope_type"].get<std::string>(), std::string("default"));
+}
+
 void GgufConfigTest::recognisesLlama3Scaling()
 {
     const Json scaling = llama3_scaling_from(llama3_values(500000, 32, 8192), 500000);
@@ -165,6 +190,11 @@ void GgufConfigTest::readsYarnAndLongRope()
     const Json scaling = config_of(yarn)["rope_scaling"];
     QCOMPARE(scaling["rope_type"].get<std::string>(), std::string("yarn"));
     QCOMPARE(scaling["factor"].get<double>(), 4.0);
+    QVERIFY(!scaling.contains("attention_factor"));
+    yarn.f32("qwen2.rope.scaling.attn_factor", 0.5);
+    QVERIFY(std::abs(config_of(yarn)["rope_scaling"]["attention_factor"].get<double>()
+                - 0.5 * (0.1 * std::log(4.0) + 1))
+        < 1e-12);
     GgufBuilder phi = model_of("phi3");
     phi.u32("phi3.rope.dimension_count", 12).u32("phi3.attention.sliding_window", 0);
     phi.floats("rope_factors_long.weight", {2}, {1, 2});

@@ -45,6 +45,12 @@ void GgufPlacesTest::placesModules_data()
     row("mixtral", "model.", "model.layers.2.block_sparse_moe.experts.7.w2", "blk.2.ffn_down_exps",
         7);
     row("mixtral", "model.", "model.layers.2.block_sparse_moe.experts.w2", "");
+    row("gemma", "model.", "model.layers.2.post_attention_layernorm", "blk.2.ffn_norm");
+    row("gpt_oss", "model.", "model.layers.2.post_attention_layernorm",
+        "blk.2.post_attention_norm");
+    row("gpt_oss", "model.", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks");
+    row("gpt_oss", "model.", "model.layers.2.mlp.router", "blk.2.ffn_gate_inp");
+    row("gpt_oss", "model.", "model.layers.2.mlp.experts.3.up_proj", "blk.2.ffn_up_exps", 3);
 }
 
 void GgufPlacesTest::placesModules()
@@ -71,7 +77,7 @@ void GgufPlacesTest::findsFamiliesUnderOtherNames()
 {
     QCOMPARE(find_gguf_family("mistral"), find_gguf_family("llama"));
     QCOMPARE(find_gguf_family("gemma3"), find_gguf_family("gemma3_text"));
-    QVERIFY(find_gguf_family("gpt_oss") == nullptr);
+    QVERIFY(find_gguf_family("mamba") == nullptr);
 }
 
 BITSMITH_TEST(GgufPlacesTest)
