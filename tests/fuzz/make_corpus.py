@@ -174,6 +174,12 @@ def checkpoint_seeds():
     yield "awq", checkpoint({"quant_method": "awq", "bits": 4, "group_size": 16}, awq)
     yield "fp8", checkpoint({"quant_method": "fp8", "weight_block_size": [16, 16]}, fp8)
     yield "mlx", checkpoint({"bits": 4, "group_size": 32, "q": False}, mlx, "quantization")
+    yield "mlx_experts", checkpoint(
+        {"bits": 4, "group_size": 32, "mode": "affine",
+         "p.mlp.switch_mlp.up_proj": {"bits": 8, "group_size": 32, "mode": "mxfp8"}},
+        {"p.mlp.switch_mlp.up_proj.weight": ("U32", [2, 4, 8]),
+         "p.mlp.switch_mlp.up_proj.scales": ("U8", [2, 4, 1]),
+         "p.mlp.switch_mlp.up_proj.bias": ("F16", [2, 4])}, "quantization")
     yield "mxfp4", checkpoint({"quant_method": "mxfp4"}, {
         "p_blocks": ("U8", [2, 4, 1, 16]), "p_scales": ("U8", [2, 4, 1])})
     auto = {"quant_method": "auto-round", "bits": 4, "group_size": 16}

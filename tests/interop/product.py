@@ -85,8 +85,8 @@ def unspeakable(folder):
             or not tokenizer.decode([i]).isprintable()]
 
 
-def tiny_model(folder, family="llama", **changes):
-    """A random decoder of two blocks with a byte-level tokenizer, bf16."""
+def tiny_model(folder, family="llama", dtype="bfloat16", **changes):
+    """A random decoder of two blocks with a byte-level tokenizer."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def tiny_model(folder, family="llama", **changes):
                 values.normal_(0.0, (6.0 if "lm_head" in name else 1.0) / values.shape[1] ** 0.5)
         # llama.cpp reports no probabilities for parts of characters, and ends at the end token.
         model.get_output_embeddings().weight[unspeakable(folder)] = 0
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
     return folder
 
 

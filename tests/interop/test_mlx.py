@@ -90,6 +90,89 @@ def check(product, work, scheme, *more, count=14, group=32, exact=False, family=
     assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
 
 
+MIXTURES = {  # module of the experts in mlx-lm, and what it calls the matrices of ours
+    "mixtral": ("block_sparse_moe.switch_mlp", {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}),
+    "qwen3_moe": ("mlp.switch_mlp", {}),
+    "gpt_oss": ("mlp.experts", {}),
+}
+
+
+def modules_of(ours, family):
+    """Experts stacked under the path that mlx-lm has for them, in order; other layers as they are."""
+    import torch
+    module, words = MIXTURES[family]
+    modules = {}
+    for layer, values in ours.items():
+        if ".experts." not in layer:
+            modules[layer] = values
+            continue
+        block, expert, word = ".".join(layer.split(".")[:3]), *layer.split(".")[-2:]
+        modules.setdefault(f"{block}.{module}.{words.get(word, word)}", {})[int(expert)] = values
+    return {name: values if torch.is_tensor(values) else torch.stack([values[e] for e in sorted(values)])
+            for name, values in modules.items()}
+
+
+def decoded_folder(model, ours, folder):
+    """The model with our values in place of its own."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    decoded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    with torch.no_grad():
+        for layer, values in ours.items():
+            parent, _, name = layer.rpartition(".")
+            if ".experts." not in layer:
+                decoded.get_submodule(layer).weight.copy_(values)
+                continue
+            experts, _, expert = parent.rpartition(".")
+            module = decoded.get_submodule(experts)
+            if name == "down_proj":
+                module.down_proj[int(expert)] = values.T
+            else:
+                module.gate_up_proj[int(expert)][:, int(name == "up_proj")::2] = values.T
+    decoded.save_pretrained(folder)
+    return folder
+
+
+def check_experts(product, work, family, **changes):
+    model = tiny_model(work / "model", family, dtype="float32", num_experts_per_tok=2, **changes)
+    output, run = product.quantize(model, "W4A16G32", "mlx", work)
+    ours = our_weights(run)
+    assert len(ours) == 2 * (4 + 3 * 4), f"{len(ours)} layers were quantized"
+    expected, found = modules_of(ours, family), mlx_weights(output)
+    assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+    for name, values in expected.items():
+        apart = (found[name] - values).abs().max().item()
+        assert apart <= 1e-6 * values.abs().max().item(), f"{name} differs by {apart}"
+    theirs, quantized = mlx_logits(output)
+    assert quantized == expected.keys(), f"quantized otherwise: {quantized ^ expected.keys()}"
+    if family == "gpt_oss":  # whose experts transformers stores stacked
+        reference = decoded_folder(model, ours, work / "decoded")
+    else:
+        reference = work / "decoded"
+        product.run("export", run, "--format", "fake", "--output", reference)
+    logits = product.logits(reference, IDS, work)
+    difference, scale = (theirs - logits).abs().max().item(), logits.abs().max().item()
+    print(f"  {family}: {len(expected)} modules, logits: largest difference {difference:.2e} of {scale:.1f}")
+    assert difference <= 2e-3 * scale, f"logits differ by {difference} of {scale}"
+    original = product.logits(model, IDS, work)
+    assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
+
+
+def test_mixtral(product, work):
+    check_experts(product, work, "mixtral", num_local_experts=4)
+
+
+def test_qwen3_moe(product, work):
+    check_experts(product, work, "qwen3_moe", num_experts=4, moe_intermediate_size=64, norm_topk_prob=True)
+
+
+def test_gpt_oss(product, work):
+    """mlx-lm always rounds the range of YaRN; released models do not."""
+    check_experts(product, work, "gpt_oss", num_local_experts=4, sliding_window=16, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+        "truncate": True, "original_max_position_embeddings": 4096})
+
+
 def test_every_width(product, work):
     for bits in (2, 3, 4, 5, 6, 8):
         folder = work / str(bits)
@@ -140,5 +223,5 @@ def test_llama3_rotary_scaling(product, work):
 if __name__ == "__main__":
     main([test_every_width, test_asymmetric, test_wider_groups, test_mxfp4, test_mxfp8,
           test_mixed_widths_and_kept_layers, test_qwen2, test_qwen3, test_gemma3,
-          test_llama3_rotary_scaling],
+          test_llama3_rotary_scaling, test_mixtral, test_qwen3_moe, test_gpt_oss],
          needs=["torch", "transformers", "mlx", "mlx_lm"])

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/json_io.h"
+#include "export/expert_stack.h"
 #include "export/exporter.h"
 #include "tensor/safetensors_writer.h"
 
@@ -53,14 +54,25 @@ std::vector<const PlannedLayer*> heads_to_add(
     const ExportInput& input, const std::set<std::string, std::less<>>& placed);
 
 /// The tensors of a folder in the order of the source: for the weight of a quantized layer what
-/// `add_layer(layout, layer)` adds, every other one as it is; last, a head that was tied. Throws
-/// MissingTensor for a planned layer that the model does not have, and what `add_layer` throws.
+/// `add_layer(layout, layer)` adds, every other one as it is; last, a head that was tied. What lies
+/// in `stacks` is left out: the format has tensors of its own for it. Throws MissingTensor for a
+/// planned layer that the model does not have, and what `add_layer` throws.
 template <class Part, class AddLayer>
-std::vector<FolderTensor<Part>> folder_layout(const ExportInput& input, const AddLayer& add_layer)
+std::vector<FolderTensor<Part>> folder_layout(const ExportInput& input, const AddLayer& add_layer,
+    const std::vector<ExpertStack>& stacks = {})
 {
     std::vector<FolderTensor<Part>> layout;
-    std::set<std::string, std::less<>> placed;
+    std::set<std::string, std::less<>> placed, elsewhere;
+    if (!stacks.empty()) {
+        elsewhere = expert_tensors(input.model.spec);
+    }
+    for (const ExpertStack& stack : stacks) {
+        placed.insert(stack.layers.begin(), stack.layers.end());
+    }
     for (const tensor::TensorEntry& entry : input.model.tensors->entries()) {
+        if (elsewhere.contains(entry.name)) {
+            continue;
+        }
         if (const PlannedLayer* layer = quantized_layer(input.plan, entry.name, ".weight")) {
             add_layer(layout, *layer);
             placed.insert(layer->name);
@@ -84,14 +96,15 @@ Scheme common_scheme(const Plan& plan);
 /// Every linear weight that is not quantized, and the head unless it is; not the embedding.
 std::vector<std::string> kept_layers(const ExportInput& input);
 
-/// Writes `tensors` in shards; `packer.produce(tensor)` gives the values. Emits StageProgress.
+/// Writes `tensors` in shards; `packer.produce(tensor)` gives the values. `format`: the library
+/// that the files are for, as their headers name it. Emits StageProgress.
 template <class Part, class Packer>
 void write_tensors(RunContext& context, FileSystem& fs, const ExportInput& input,
     const std::filesystem::path& folder, const std::vector<FolderTensor<Part>>& tensors,
-    Packer& packer)
+    Packer& packer, const char* format = "pt")
 {
     tensor::ShardedWriter writer(fs, folder, entries_of(tensors),
-        static_cast<int64_t>(input.spec.exports.max_shard_gb * 1e9));
+        static_cast<int64_t>(input.spec.exports.max_shard_gb * 1e9), {{"format", format}});
     const auto total = static_cast<int64_t>(tensors.size());
     for (int64_t i = 0; i < total; ++i) {
         context.checkpoint();

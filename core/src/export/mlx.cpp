@@ -79,7 +79,7 @@ int64_t shortest_ignored_window(const ExportInput& input)
             window = block.attention.window;
         }
     }
-    return input.model.spec.model_type == "gemma3_text" ? 0 : window;
+    return mlx_has_windows(input.model.spec.model_type) ? 0 : window;
 }
 
 } // namespace
@@ -144,6 +144,11 @@ std::vector<std::string> MlxExporter::notes(const ExportInput& input) const
         notes.push_back(concat("mlx-lm attends to all tokens before a position, the model to ",
             window, " of them: texts longer than that give other results."));
     }
+    const model::RotarySpec& rotary = input.model.spec.blocks.front().attention.rotary;
+    if (rotary.kind == model::RotaryKind::Yarn && !rotary.truncate) {
+        notes.emplace_back("mlx-lm rounds the dimensions between which YaRN blends to whole ones, "
+                           "the model does not: results differ a little.");
+    }
     return notes;
 }
 
@@ -156,7 +161,7 @@ void MlxExporter::write(
     RunContext& context, FileSystem& fs, const ExportInput& input, const fs::path& folder) const
 {
     MlxPacker packer(input);
-    write_tensors(context, fs, input, folder, mlx_layout(input), packer);
+    write_tensors(context, fs, input, folder, mlx_layout(input), packer, "mlx");
     write_side_files(fs, input.model, folder);
     write_text(fs, folder / "README.md", model_card(input, *this));
     write_text(fs, folder / "config.json", mlx_config(input).dump(2) + "\n");

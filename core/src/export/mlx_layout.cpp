@@ -10,28 +10,57 @@
 
 namespace bitsmith::exporting {
 
+std::string mlx_group_refusal(int64_t columns, int64_t group)
+{
+    return columns % group == 0
+        ? ""
+        : concat("mlx holds only layers of whole groups: columns in multiples of ", group);
+}
+
 namespace {
 
 constexpr int64_t kWordBits = 32;
 
-void add_layer(
-    std::vector<MlxTensor>& layout, const PlannedLayer& layer, const source::ModelSource& model)
+/// Of a module [rows..., columns] whose source is of this type.
+void add_module(std::vector<MlxTensor>& layout, const std::string& module, const Scheme& scheme,
+    const std::vector<int64_t>& rows, int64_t columns, c10::ScalarType source_type)
 {
-    const int64_t group = layer.scheme.group_size;
-    if (layer.columns % group != 0) {
-        fail(ErrorCode::ShapeMismatch, "mlx holds only layers of whole groups",
-            {{"layer", layer.name}, {"found", concat(layer.columns, " columns")},
-                {"allowed", concat("multiples of ", group)}},
+    const int64_t group = scheme.group_size;
+    if (const std::string reason = mlx_group_refusal(columns, group); !reason.empty()) {
+        fail(ErrorCode::ShapeMismatch, reason,
+            {{"layer", module}, {"found", concat(columns, " columns")}},
             "Keep this layer at 16 bits, or use smaller groups.");
     }
-    const std::vector<int64_t> groups = {layer.rows, layer.columns / group};
-    const bool is_affine = mlx_mode(layer.scheme) == "affine";
-    const c10::ScalarType type = is_affine ? value_type(model, layer) : at::kByte;
-    layout.push_back({layer.name + ".weight", MlxPart::Codes, layer.name,
-        {layer.rows, layer.columns * layer.scheme.bits / kWordBits}, at::kUInt32});
-    layout.push_back({layer.name + ".scales", MlxPart::Scales, layer.name, groups, type});
+    const auto shape = [&rows](int64_t width) {
+        std::vector<int64_t> sizes = rows;
+        sizes.push_back(width);
+        return sizes;
+    };
+    const bool is_affine = mlx_mode(scheme) == "affine";
+    const c10::ScalarType type = is_affine ? source_type : at::kByte;
+    layout.push_back({module + ".weight", MlxPart::Codes, module,
+        shape(columns * scheme.bits / kWordBits), at::kUInt32});
+    layout.push_back({module + ".scales", MlxPart::Scales, module, shape(columns / group), type});
     if (is_affine) {
-        layout.push_back({layer.name + ".biases", MlxPart::Biases, layer.name, groups, type});
+        layout.push_back(
+            {module + ".biases", MlxPart::Biases, module, shape(columns / group), type});
+    }
+}
+
+void add_stack(std::vector<MlxTensor>& layout, const MlxStack& stack, const ExportInput& input)
+{
+    const auto& [module, experts] = stack;
+    const c10::ScalarType type = stack_type(input.model, experts);
+    const std::vector<int64_t> rows = {experts.experts(), experts.rows};
+    const Scheme& scheme = stack_scheme(input.plan, experts);
+    if (scheme.is_quantized()) {
+        add_module(layout, module, scheme, rows, experts.columns, type);
+    } else {
+        layout.push_back({module + ".weight", MlxPart::Copy, module,
+            {experts.experts(), experts.rows, experts.columns}, type});
+    }
+    if (experts.has_bias) {
+        layout.push_back({module + ".bias", MlxPart::Copy, module, rows, type});
     }
 }
 
@@ -40,10 +69,22 @@ void add_layer(
 std::vector<MlxTensor> mlx_layout(const ExportInput& input)
 {
     check_mlx_model(input);
-    return folder_layout<MlxPart>(
-        input, [&](std::vector<MlxTensor>& layout, const PlannedLayer& layer) {
-            add_layer(layout, layer, input.model);
-        });
+    const std::vector<MlxStack> stacks = mlx_stacks(input.model.spec);
+    std::vector<ExpertStack> experts;
+    for (const MlxStack& stack : stacks) {
+        experts.push_back(stack.experts);
+    }
+    std::vector<MlxTensor> layout = folder_layout<MlxPart>(
+        input,
+        [&](std::vector<MlxTensor>& tensors, const PlannedLayer& layer) {
+            add_module(tensors, layer.name, layer.scheme, {layer.rows}, layer.columns,
+                value_type(input.model, layer));
+        },
+        experts);
+    for (const MlxStack& stack : stacks) {
+        add_stack(layout, stack, input);
+    }
+    return layout;
 }
 
 AffineGroups affine_groups(
@@ -69,8 +110,36 @@ double rounding_of(c10::ScalarType type)
     }
 }
 
+MlxPacker::MlxPacker(const ExportInput& input)
+    : input_(input)
+    , weights_(input)
+{
+    for (MlxStack& stack : mlx_stacks(input.model.spec)) {
+        stacks_.emplace(std::move(stack.module), std::move(stack.experts));
+    }
+}
+
+at::Tensor MlxPacker::produce_stack(const MlxTensor& tensor, const ExpertStack& stack)
+{
+    if (tensor.part == MlxPart::Copy) {
+        return tensor.name.ends_with(".bias") ? stack_biases(input_.model, stack)
+                                              : stack_weights(input_.model, stack);
+    }
+    MlxTensor one = tensor;
+    one.shape.erase(one.shape.begin());
+    std::vector<at::Tensor> experts;
+    for (const std::string& layer : stack.layers) {
+        one.source = layer;
+        experts.push_back(produce(one));
+    }
+    return at::stack(experts);
+}
+
 at::Tensor MlxPacker::produce(const MlxTensor& tensor)
 {
+    if (const auto stack = stacks_.find(tensor.source); stack != stacks_.end()) {
+        return produce_stack(tensor, stack->second);
+    }
     if (tensor.part == MlxPart::Copy) {
         return input_.model.tensors->load(tensor.source).to(tensor.type);
     }

@@ -6,11 +6,15 @@
 //   affine        P.weight U32 [out, in * bits / 32], P.scales and P.biases T [out, in / group],
 //                 W = scale * code + bias
 //   mxfp4, mxfp8  P.weight as above, P.scales U8 [out, in / 32], W = 2^(scale - 127) * number
+// A matrix of all experts of a block is one module; its tensors have the experts as first
+// dimension.
 // Codes are a little-endian bit stream along the row (tensor/bit_pack.h). P.bias is the ordinary bias.
 #pragma once
 
+#include "export/mlx_config.h"
 #include "export/planned_weights.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,7 +28,11 @@ enum class MlxPart
     Biases, ///< offsets of groups
 };
 
-using MlxTensor = FolderTensor<MlxPart>; ///< source: the layer unless Copy
+/// source: the layer, unless Copy; of experts the module.
+using MlxTensor = FolderTensor<MlxPart>;
+
+/// Empty: the columns are whole groups. Otherwise the reason in one sentence.
+std::string mlx_group_refusal(int64_t columns, int64_t group);
 
 /// Throws MissingTensor for a planned layer that the model does not have, ShapeMismatch for one
 /// whose columns are no whole groups, and what check_mlx_model throws.
@@ -47,16 +55,16 @@ double rounding_of(c10::ScalarType type);
 class MlxPacker
 {
 public:
-    explicit MlxPacker(const ExportInput& input)
-        : input_(input)
-        , weights_(input)
-    { }
+    explicit MlxPacker(const ExportInput& input);
     /// Throws what PlannedWeights::load and affine_groups throw.
     at::Tensor produce(const MlxTensor& tensor);
 
 private:
+    at::Tensor produce_stack(const MlxTensor& tensor, const ExpertStack& stack);
+
     const ExportInput& input_;
     PlannedWeights weights_;
+    std::map<std::string, ExpertStack, std::less<>> stacks_; ///< by module
 };
 
 } // namespace bitsmith::exporting

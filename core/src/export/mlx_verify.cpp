@@ -18,7 +18,7 @@ namespace {
 /// Smallest step of fp16, which scales and offsets below its normal range are rounded to.
 constexpr double kSmallestStep = 0x1p-24;
 
-/// `stored` has this tensor with two dimensions, three for stacked experts, of one of the types.
+/// `stored` has this tensor, of one of the types: a matrix, or those of all experts.
 const tensor::TensorEntry* matrix(const tensor::TensorSource& stored, const std::string& name,
     const std::vector<std::string>& types, Findings& findings)
 {
@@ -90,24 +90,28 @@ void check_structure(const tensor::TensorSource& stored, const Json& rules, Find
     }
 }
 
+/// The tensors of a layer as they are stored; `biases` undefined for MX types.
+struct Stored
+{
+    at::Tensor codes, scales, biases;
+};
+
 /// A layer as mlx decodes it, in fp32, lies as near to its tuned values as the rounding of scales
 /// and offsets to `type` allows; without them it is the same.
-bool decodes_alike(const tensor::TensorSource& stored, const quant::QuantizedWeight& tuned,
-    const std::string& layer, c10::ScalarType type)
+bool decodes_alike(const Stored& stored, const quant::QuantizedWeight& tuned, c10::ScalarType type)
 {
     const at::Tensor expected = quant::codec_for(tuned.scheme).decode(tuned);
     quant::QuantizedWeight found = tuned;
-    found.codes = tensor::unpack_stream(stored.load(layer + ".weight"), tuned.scheme.bits);
-    const at::Tensor scales = stored.load(layer + ".scales");
+    found.codes = tensor::unpack_stream(stored.codes, tuned.scheme.bits);
     if (type == at::kByte) {
-        found.scales = scales;
+        found.scales = stored.scales;
         return at::equal(quant::codec_for(found.scheme).decode(found), expected);
     }
     const auto spread = [&](const at::Tensor& values) {
         return values.to(at::kFloat).repeat_interleave(tuned.scheme.group_size, 1);
     };
-    const at::Tensor biases = spread(stored.load(layer + ".biases"));
-    const at::Tensor products = found.codes.to(at::kFloat).mul_(spread(scales));
+    const at::Tensor biases = spread(stored.biases);
+    const at::Tensor products = found.codes.to(at::kFloat).mul_(spread(stored.scales));
     // Of the scale, times a distance of codes, and of the offset.
     const at::Tensor allowed = products.abs()
                                    .add_(biases.abs(), 2)
@@ -116,15 +120,40 @@ bool decodes_alike(const tensor::TensorSource& stored, const quant::QuantizedWei
     return products.add(biases).sub_(expected).abs_().le(allowed).all().item<bool>();
 }
 
+Stored load_module(const tensor::TensorSource& stored, const std::string& module, bool has_biases)
+{
+    return {stored.load(module + ".weight"), stored.load(module + ".scales"),
+        has_biases ? stored.load(module + ".biases") : at::Tensor()};
+}
+
+Stored of_expert(const Stored& module, int64_t expert)
+{
+    return {module.codes.select(0, expert), module.scales.select(0, expert),
+        module.biases.defined() ? module.biases.select(0, expert) : at::Tensor()};
+}
+
 void check_values(const tensor::TensorSource& stored, const ExportInput& input,
     const std::vector<MlxTensor>& layout, Findings& findings)
 {
+    std::map<std::string, std::vector<std::string>, std::less<>> experts;
+    for (MlxStack& stack : mlx_stacks(input.model.spec)) {
+        experts.emplace(std::move(stack.module), std::move(stack.experts.layers));
+    }
     for (const MlxTensor& tensor : layout) {
-        if (tensor.part == MlxPart::Scales
-            && !decodes_alike(
-                stored, input.layers.load(tensor.source), tensor.source, tensor.type)) {
-            findings.push_back(
-                concat("layer ", tensor.source, " does not decode to its tuned values"));
+        if (tensor.part != MlxPart::Scales) {
+            continue;
+        }
+        const auto stack = experts.find(tensor.source);
+        const std::vector<std::string> layers =
+            stack == experts.end() ? std::vector<std::string>{tensor.source} : stack->second;
+        const Stored module = load_module(stored, tensor.source, tensor.type != at::kByte);
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            const Stored layer =
+                stack == experts.end() ? module : of_expert(module, static_cast<int64_t>(i));
+            if (!decodes_alike(layer, input.layers.load(layers[i]), tensor.type)) {
+                findings.push_back(
+                    concat("layer ", layers[i], " does not decode to its tuned values"));
+            }
         }
     }
 }

@@ -46,6 +46,10 @@ public:
         return found == owners_.end() ? nullptr : &entries_[found->second.second];
     }
     at::Tensor load(std::string_view name) const override { return shard_of(name).load(name); }
+    at::Tensor load_at(std::string_view name, int64_t index) const override
+    {
+        return shard_of(name).load_at(name, index);
+    }
     const SafetensorsReader& shard_of(std::string_view name) const
     {
         const auto found = owners_.find(name);

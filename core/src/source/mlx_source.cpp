@@ -4,12 +4,16 @@
 #include "base/text.h"
 #include "source/config_fields.h"
 #include "source/layer_parts.h"
+#include "source/mlx_experts.h"
 #include "tensor/bit_pack.h"
 
 #include <bitsmith/error.h>
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <array>
+#include <span>
 
 namespace bitsmith::source {
 
@@ -18,53 +22,113 @@ namespace {
 using tensor::TensorEntry;
 using tensor::TensorSource;
 
-constexpr std::array<int64_t, 6> kWidths = {2, 3, 4, 5, 6, 8};
+constexpr int64_t kAffineWidths[] = {2, 3, 4, 5, 6, 8}, kFour[] = {4}, kEight[] = {8};
+constexpr int64_t kMxGroup = 32;
+
+struct Mode
+{
+    std::string_view word;
+    DataType type;
+    std::span<const int64_t> widths; ///< bits
+};
+constexpr std::array kModes = {
+    Mode{"affine", DataType::IntFloatZero, kAffineWidths},
+    Mode{"mxfp4", DataType::MxFp, kFour},
+    Mode{"mxfp8", DataType::MxFp, kEight},
+};
 
 class MlxLayer : public StoredLayer
 {
 public:
+    bool is_affine() const { return scheme.data_type == DataType::IntFloatZero; }
+
     at::Tensor load_codes(const TensorSource& stored) const override
     {
-        return tensor::unpack_stream(stored.load(name + ".weight"), scheme.bits);
+        const at::Tensor codes = tensor::unpack_stream(stored.load(name + ".weight"), scheme.bits);
+        return is_affine() || scheme.bits < 8 ? codes : codes.view(at::kFloat8_e4m3fn);
     }
     LayerScales load_scales(const TensorSource& stored) const override
     {
         LayerScales result;
         result.scales = stored.load(name + ".scales");
-        result.zeros = stored.load(name + ".biases");
+        if (is_affine()) {
+            result.zeros = stored.load(name + ".biases");
+        }
         return result;
     }
 };
 
-/// The common values, or those of layer `name` where it has its own.
-Scheme scheme_for(const Json& config, const TensorEntry& codes, const std::string& name)
+const Mode& mode_of(const Json& rule)
 {
-    const Json& own = member(config, name);
+    const std::string word = text_field(rule, "mode", "affine");
+    std::vector<std::string> words;
+    for (const Mode& mode : kModes) {
+        if (mode.word == word) {
+            return mode;
+        }
+        words.emplace_back(mode.word);
+    }
+    unsupported_field("mode", word, join(words, ", "));
+}
+
+void check_width(const Mode& mode, int64_t bits)
+{
+    if (std::find(mode.widths.begin(), mode.widths.end(), bits) != mode.widths.end()) {
+        return;
+    }
+    std::vector<std::string> allowed;
+    for (const int64_t width : mode.widths) {
+        allowed.push_back(std::to_string(width));
+    }
+    unsupported_field("bits", std::to_string(bits), join(allowed, ", "));
+}
+
+/// The common values, or those of `module` where it has its own: mlx takes one without a mode for
+/// affine, whatever the common one is.
+Scheme scheme_for(const Json& config, const std::string& module)
+{
+    const Json& own = member(config, module);
     if (own.is_boolean() && !own.get<bool>()) {
         fail(ErrorCode::FileCorrupt, "a layer is packed that the configuration leaves alone",
-            {{"tensor", codes.name}, {"field", concat("quantization.", printable(name))}});
+            {{"tensor", module + ".weight"},
+                {"field", concat("quantization.", printable(module))}});
     }
-    for (const Json* values : {&config, &own}) {
-        if (const std::string mode = text_field(*values, "mode", "affine"); mode != "affine") {
-            unsupported_field("mode", mode, "affine");
-        }
-    }
+    const Mode& mode = mode_of(own.is_object() ? own : config);
     Scheme scheme;
-    scheme.data_type = DataType::IntFloatZero;
-    scheme.sym = false;
+    scheme.data_type = mode.type;
+    scheme.sym = mode.type != DataType::IntFloatZero;
     scheme.bits = integer_field(own, "bits", integer_field(config, "bits", 0));
     scheme.group_size = integer_field(own, "group_size", integer_field(config, "group_size", 0));
-    if (std::find(kWidths.begin(), kWidths.end(), scheme.bits) == kWidths.end()) {
-        unsupported_field("bits", std::to_string(scheme.bits), "2, 3, 4, 5, 6, 8");
-    }
-    if (scheme.group_size < 1) {
-        unsupported_field("group_size", std::to_string(scheme.group_size), "1 and more");
+    check_width(mode, scheme.bits);
+    const bool is_mx = mode.type == DataType::MxFp;
+    if (is_mx ? scheme.group_size != kMxGroup : scheme.group_size < 1) {
+        unsupported_field("group_size", std::to_string(scheme.group_size),
+            is_mx ? std::to_string(kMxGroup) : "1 and more");
     }
     return scheme;
 }
 
+/// Scales, and offsets where the mode has them.
+void add_group_parts(MlxLayer& layer, const TensorSource& stored)
+{
+    const std::vector<int64_t> shape = {layer.rows, layer.columns / layer.scheme.group_size};
+    const TensorEntry& scales = part(stored, layer.name + ".scales");
+    layer.parts.push_back(scales.name);
+    if (!layer.is_affine()) {
+        require(scales, "U8", shape);
+        return;
+    }
+    const TensorEntry& biases = part(stored, layer.name + ".biases");
+    layer.parts.push_back(biases.name);
+    for (const TensorEntry* entry : {&scales, &biases}) {
+        if (!is_plain_float(*entry) || entry->shape != shape) {
+            misfit(*entry, concat("F16, BF16 or F32 ", shape_text(shape)));
+        }
+    }
+}
+
 std::unique_ptr<const StoredLayer> find_layer(
-    const Json& config, const TensorSource& stored, const TensorEntry& codes)
+    const Json& config, const MlxExperts& stored, const TensorEntry& codes)
 {
     auto layer = std::make_unique<MlxLayer>();
     layer->name = layer_of(codes.name, ".weight");
@@ -72,12 +136,12 @@ std::unique_ptr<const StoredLayer> find_layer(
         return nullptr;
     }
     if (codes.shape.size() == 3) {
-        fail(ErrorCode::UnsupportedFormat, "stacked experts of MLX cannot be read",
+        fail(ErrorCode::UnsupportedFormat, "stacked experts of MLX under this name cannot be read",
             {{"tensor", codes.name}, {"found", shape_text(codes.shape)},
-                {"allowed", "one matrix per expert"}});
+                {"allowed", "mlp.switch_mlp, block_sparse_moe.switch_mlp, mlp.experts"}});
     }
     require_matrix(codes);
-    layer->scheme = scheme_for(config, codes, layer->name);
+    layer->scheme = scheme_for(config, layer_of(stored.stored_name(codes.name), ".weight"));
     const int64_t bits = layer->scheme.bits, group = layer->scheme.group_size;
     layer->rows = codes.shape[0];
     layer->columns = codes.shape[1] * kWordBits / bits;
@@ -85,14 +149,7 @@ std::unique_ptr<const StoredLayer> find_layer(
         misfit(codes, concat("groups of ", group, " codes of ", bits, " bits"));
     }
     layer->parts.push_back(codes.name);
-    for (const char* ending : {".scales", ".biases"}) {
-        const TensorEntry& entry = part(stored, layer->name + ending);
-        const std::vector<int64_t> shape = {layer->rows, layer->columns / group};
-        if (!is_plain_float(entry) || entry.shape != shape) {
-            misfit(entry, concat("F16, BF16 or F32 ", shape_text(shape)));
-        }
-        layer->parts.push_back(entry.name);
-    }
+    add_group_parts(*layer, stored);
     return layer;
 }
 
@@ -102,9 +159,10 @@ std::shared_ptr<const DecodedSource> open_mlx(
     const Json& quantization, std::shared_ptr<const tensor::TensorSource> stored)
 {
     require_object(quantization);
+    const auto single = std::make_shared<const MlxExperts>(std::move(stored));
     return std::make_shared<DecodedSource>(
-        std::move(stored), [&](const TensorSource& tensors, const TensorEntry& entry) {
-            return find_layer(quantization, tensors, entry);
+        single, [&](const TensorSource&, const TensorEntry& entry) {
+            return find_layer(quantization, *single, entry);
         });
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Reads checkpoints of mlx-lm (formats.md 8). Per linear layer or embedding P, a matrix [out, in] of
-// 2, 3, 4, 5, 6 or 8 bits:
+// Reads checkpoints of mlx-lm (formats.md 8). Per linear layer or embedding P, a matrix [out, in]:
 //   P.weight U32 [out, in * bits / 32]   codes, one bit stream per row
-//   P.scales floating point [out, in / group_size]
-//   P.biases likewise
-// and W = scale * code + bias.
+//   P.scales [out, in / group_size]
+// and in the mode
+//   affine        2, 3, 4, 5, 6 or 8 bits, floating point scales, P.biases likewise,
+//                 W = scale * code + bias
+//   mxfp4, mxfp8  E2M1, E4M3, U8 scales per 32 columns, W = 2^(scale - 127) * number
+// Experts: source/mlx_experts.h.
 #pragma once
 
 #include "base/json_io.h"
@@ -15,9 +17,9 @@
 namespace bitsmith::source {
 
 /// `stored` are the tensors of the files, `quantization` the object of config.json: bits,
-/// group_size, and by name of a layer an object with its own or false. Throws UnsupportedFormat for
-/// a mode other than affine, another width and stacked experts, FileCorrupt for tensors that do not
-/// fit the configuration, MissingTensor for an incomplete layer.
+/// group_size, mode, and by name of a module an object with its own or false. Throws
+/// UnsupportedFormat for another mode or width and stacks that are no known experts, FileCorrupt for
+/// tensors that do not fit the configuration or each other, MissingTensor for an incomplete layer.
 std::shared_ptr<const DecodedSource> open_mlx(
     const Json& quantization, std::shared_ptr<const tensor::TensorSource> stored);
 

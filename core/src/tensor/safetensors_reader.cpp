@@ -318,4 +318,15 @@ at::Tensor SafetensorsReader::load(std::string_view name) const
     return tensor;
 }
 
+at::Tensor SafetensorsReader::load_at(std::string_view name, int64_t index) const
+{
+    const TensorEntry& entry = entries_[index_of(name)];
+    BITSMITH_ASSERT(!entry.shape.empty() && index >= 0 && index < entry.shape.front());
+    const std::vector<int64_t> shape(entry.shape.begin() + 1, entry.shape.end());
+    at::Tensor tensor = at::empty(shape, *scalar_type_from(entry.dtype));
+    read(name, static_cast<std::size_t>(index) * tensor.nbytes(),
+        {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()});
+    return tensor;
+}
+
 } // namespace bitsmith::tensor

@@ -22,6 +22,7 @@ public:
     const std::vector<TensorEntry>& entries() const override { return entries_; }
     const TensorEntry* find(std::string_view name) const override;
     at::Tensor load(std::string_view name) const override;
+    at::Tensor load_at(std::string_view name, int64_t index) const override;
     void check_unchanged() const override { bytes_->check_unchanged(); }
 
     /// Fills `to` with stored bytes of the tensor from `offset` on. Throws MissingTensor.

@@ -159,6 +159,7 @@ struct ShardedWriter::Impl
     FileSystem& fs;
     std::filesystem::path folder;
     std::vector<std::vector<TensorEntry>> shards;
+    std::map<std::string, std::string> metadata;
     std::unique_ptr<SafetensorsFileWriter> writer;
     std::size_t shard = 0; ///< the one in work
     std::size_t written = 0; ///< of its entries
@@ -167,7 +168,7 @@ struct ShardedWriter::Impl
     void open_shard()
     {
         files.push_back(folder / shard_name(shard, shards.size()));
-        writer = std::make_unique<SafetensorsFileWriter>(fs, files.back(), shards[shard]);
+        writer = std::make_unique<SafetensorsFileWriter>(fs, files.back(), shards[shard], metadata);
         written = 0;
     }
     void close_shard()
@@ -195,9 +196,10 @@ struct ShardedWriter::Impl
 };
 
 ShardedWriter::ShardedWriter(FileSystem& fs, std::filesystem::path folder,
-    std::vector<TensorEntry> entries, int64_t max_shard_bytes)
-    : impl_(std::make_unique<Impl>(Impl{
-        fs, std::move(folder), split_into_shards(entries, max_shard_bytes), nullptr, 0, 0, {}}))
+    std::vector<TensorEntry> entries, int64_t max_shard_bytes,
+    std::map<std::string, std::string> metadata)
+    : impl_(std::make_unique<Impl>(Impl{fs, std::move(folder),
+        split_into_shards(entries, max_shard_bytes), std::move(metadata), nullptr, 0, 0, {}}))
 {
     std::set<std::string_view> names;
     for (const TensorEntry& entry : entries) {

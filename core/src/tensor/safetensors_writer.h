@@ -38,8 +38,9 @@ void publish_safetensors(FileSystem& fs, const std::filesystem::path& file,
 class ShardedWriter
 {
 public:
+    /// `metadata` stands in every shard.
     ShardedWriter(FileSystem& fs, std::filesystem::path folder, std::vector<TensorEntry> entries,
-        int64_t max_shard_bytes);
+        int64_t max_shard_bytes, std::map<std::string, std::string> metadata = {});
     ~ShardedWriter();
     /// In the declared order.
     void write(std::string_view name, const at::Tensor& tensor);

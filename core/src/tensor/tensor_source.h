@@ -32,6 +32,12 @@ public:
     /// A new CPU tensor of the entry's shape: plain types as stored, quantized types decoded to
     /// fp32. Throws MissingTensor, and FileCorrupt when the file was cut short since it was opened.
     virtual at::Tensor load(std::string_view name) const = 0;
+    /// Element `index` of the first dimension, as load(name)[index]. Sources that can read no more
+    /// than that do.
+    virtual at::Tensor load_at(std::string_view name, int64_t index) const
+    {
+        return load(name).select(0, index).clone();
+    }
     /// Throws FileCorrupt when a file changed since it was opened.
     virtual void check_unchanged() const { }
 };

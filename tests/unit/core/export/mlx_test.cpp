@@ -9,6 +9,7 @@
 #include "support/test_main.h"
 #include "support/written_export.h"
 #include "tensor/bit_pack.h"
+#include "tensor/safetensors_reader.h"
 #include "tensor/safetensors_writer.h"
 
 #include <ATen/ATen.h>
@@ -32,6 +33,11 @@ private Q_SLOTS:
     void describesEveryLayer();
     void flattensRotaryParameters();
     void writesWindowsOfGemma3();
+    void writesExperts_data();
+    void writesExperts();
+    void describesExperts();
+    void copiesExpertsThatAreNotQuantized();
+    void namesItselfInTheFiles();
     void refusesModelsThatMlxRunsOtherwise();
     void refusesSchemesItDoesNotHave();
     void refusesColumnsThatAreNoGroups();
@@ -216,16 +222,111 @@ void MlxTest::writesWindowsOfGemma3()
     QCOMPARE(config["tie_word_embeddings"], Json(true));
 }
 
+void MlxTest::writesExperts_data()
+{
+    QTest::addColumn<std::string>("family");
+    QTest::addColumn<std::string>("module");
+    QTest::addColumn<std::string>("layer");
+    QTest::newRow("mixtral") << std::string("mixtral")
+                             << std::string("block_sparse_moe.switch_mlp.down_proj")
+                             << std::string("block_sparse_moe.experts.2.w2");
+    QTest::newRow("qwen3_moe") << std::string("qwen3_moe")
+                               << std::string("mlp.switch_mlp.down_proj")
+                               << std::string("mlp.experts.2.down_proj");
+    QTest::newRow("gpt_oss") << std::string("gpt_oss") << std::string("mlp.experts.down_proj")
+                             << std::string("mlp.experts.2.down_proj");
+}
+
+void MlxTest::writesExperts()
+{
+    QFETCH(std::string, family);
+    QFETCH(std::string, module);
+    QFETCH(std::string, layer);
+    const std::string block = "model.layers.1.";
+    test::ExportModel model(test::experts_config(family), at::kFloat);
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    const auto stored = written.stored();
+    const at::Tensor words = stored->load(block + module + ".weight");
+    const at::Tensor scales = stored->load(block + module + ".scales");
+    QCOMPARE(words.sizes().vec(), (std::vector<int64_t>{4, 64, 12}));
+    QCOMPARE(scales.sizes().vec(), (std::vector<int64_t>{4, 64, 3}));
+    const quant::QuantizedWeight& weight = model.layers.layers.find(block + layer)->second;
+    QVERIFY(at::equal(tensor::unpack_stream(words.select(0, 2), 4), weight.codes));
+    QVERIFY(at::equal(scales.select(0, 2), weight.scales.to(at::kFloat)));
+    for (const tensor::TensorEntry& entry : stored->entries()) {
+        QVERIFY2(entry.name.find(".experts.2.") == std::string::npos, entry.name.c_str());
+    }
+    QCOMPARE(stored->find(block + module + ".bias") != nullptr, family == "gpt_oss");
+    const Json rules = written.config()["quantization"];
+    QCOMPARE(rules[block + module], (Json{{"group_size", 32}, {"bits", 4}}));
+    QVERIFY(!rules.contains(block + layer));
+    QCOMPARE(rules.size(), std::size_t(3 + 2 * (4 + 3 + 1) + 1)); // the router, and the head
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+    QCOMPARE(MlxExporter().verify(written.folder.path(), nullptr), std::vector<std::string>());
+    flip_byte(written.folder / "model.safetensors", block + module + ".weight");
+    QCOMPARE(written.findings(model.input()),
+        std::vector<std::string>{
+            "tensor " + block + module + ".weight differs from its tuned values"});
+}
+
+// The classes have one name each, and no defaults that are the model's.
+void MlxTest::describesExperts()
+{
+    Json source = test::experts_config("qwen3_moe");
+    source.erase("num_experts"); // as transformers 5 writes it
+    source["decoder_sparse_step"] = 2; // the first block is dense
+    const Json qwen = config_of(source);
+    QCOMPARE(qwen["num_experts"], Json(4));
+    QCOMPARE(qwen["decoder_sparse_step"], Json(1));
+    QCOMPARE(qwen["mlp_only_layers"], Json::array({0}));
+    const Json oss = config_of(test::experts_config("gpt_oss"));
+    QCOMPARE(oss["layer_types"], Json::array({"sliding_attention", "full_attention"}));
+    QCOMPARE(oss["rope_scaling"]["factor"], Json(32.0));
+    QCOMPARE(oss["rope_scaling"]["rope_type"], Json("yarn"));
+}
+
+void MlxTest::copiesExpertsThatAreNotQuantized()
+{
+    test::ExportModel model(test::experts_config("gpt_oss"));
+    model.plan_layer("model.layers.0.self_attn.q_proj", scheme_of(4, 32));
+    const Written written(model.input());
+    const std::string experts = "model.layers.1.mlp.experts.";
+    const at::Tensor both = model.tensors->load(experts + "gate_up_proj").transpose(1, 2);
+    const at::Tensor biases = model.tensors->load(experts + "gate_up_proj_bias");
+    QVERIFY(at::equal(written.load(experts + "up_proj.weight"), both.slice(1, 1, {}, 2)));
+    QVERIFY(at::equal(written.load(experts + "gate_proj.bias"), biases.slice(1, 0, {}, 2)));
+    QCOMPARE(written.config()["quantization"][experts + "up_proj"], Json(false));
+    QCOMPARE(written.findings(model.input()), std::vector<std::string>());
+}
+
+void MlxTest::namesItselfInTheFiles()
+{
+    test::ExportModel model(test::llama_config());
+    model.plan_all(scheme_of(4, 32));
+    const Written written(model.input());
+    const tensor::SafetensorsReader reader(map_file(written.folder / "model.safetensors"));
+    QCOMPARE(reader.metadata().at("format"), std::string("mlx"));
+}
+
 void MlxTest::refusesModelsThatMlxRunsOtherwise()
 {
     const MlxExporter exporter;
     ModelInfo info;
     info.model_type = "qwen3";
     QCOMPARE(exporter.model_refusal(info), std::string());
-    for (const char* type : {"mixtral", "qwen3_moe", "gpt_oss"}) {
-        info.model_type = type;
-        QVERIFY2(exporter.model_refusal(info).find("experts") != std::string::npos, type);
-    }
+    info.model_type = "mamba";
+    QVERIFY(exporter.model_refusal(info).find("not for mamba") != std::string::npos);
+    const auto changed = [](Json config, const Json& change) {
+        config.update(change);
+        return config;
+    };
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"among the heads", "4 heads of 32"}),
+        config_of(changed(test::experts_config("mixtral"), {{"head_dim", 32}})));
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"biases"}),
+        config_of(changed(test::experts_config("qwen3_moe"), {{"attention_bias", true}})));
+    EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"without one"}),
+        config_of(changed(test::experts_config("gpt_oss"), {{"sliding_window", nullptr}})));
     EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({"every n-th"}), config_of(test::gemma3_config()));
     test::ExportModel gemma(gemma2_config());
     gemma.plan_all(scheme_of(4, 32));

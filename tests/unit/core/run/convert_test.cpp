@@ -101,24 +101,29 @@ private Q_SLOTS:
 void ConvertTest::takesCodesOverAsTheyAre_data()
 {
     QTest::addColumn<std::string>("scheme");
+    QTest::addColumn<std::string>("from");
     QTest::addColumn<std::string>("format");
-    QTest::newRow("4 bits to GGUF") << std::string("W4A16G32") << std::string("gguf");
-    QTest::newRow("4 bits in wide groups to GGUF")
-        << std::string("W4A16G64") << std::string("gguf");
-    QTest::newRow("8 bits to GGUF") << std::string("W8A16G32") << std::string("gguf");
-    QTest::newRow("to compressed-tensors")
-        << std::string("W4A16G32") << std::string("llm_compressor");
-    QTest::newRow("with zero points, to the same format")
-        << std::string("W4A16G32_ASYM") << std::string("auto_round");
+    const auto row = [](const char* name, const char* scheme, const char* from, const char* to) {
+        QTest::newRow(name) << std::string(scheme) << std::string(from) << std::string(to);
+    };
+    row("4 bits to GGUF", "W4A16G32", "auto_round", "gguf");
+    row("4 bits in wide groups to GGUF", "W4A16G64", "auto_round", "gguf");
+    row("8 bits to GGUF", "W8A16G32", "auto_round", "gguf");
+    row("to compressed-tensors", "W4A16G32", "auto_round", "llm_compressor");
+    row("with zero points, to the same format", "W4A16G32_ASYM", "auto_round", "auto_round");
+    row("MXFP4 from MLX", "MXFP4A16", "mlx", "llm_compressor");
+    row("MXFP8 from MLX", "MXFP8A16", "mlx", "llm_compressor");
+    row("MXFP8 to MLX", "MXFP8A16", "llm_compressor", "mlx");
 }
 
 void ConvertTest::takesCodesOverAsTheyAre()
 {
     QFETCH(std::string, scheme);
+    QFETCH(std::string, from);
     QFETCH(std::string, format);
     const rounded_run::Model tiny;
     const TempFolder temp;
-    const std::string model = rounded(tiny, temp, scheme, "auto_round");
+    const std::string model = rounded(tiny, temp, scheme, from);
     const ConvertReport report = convert(model, format, "", temp / "out");
     QCOMPARE(report.format, format);
     QCOMPARE(report.model, model);

@@ -102,6 +102,13 @@ std::vector<Checkpoint> checkpoints()
                 {"p.weight_global_scale", scales({1}, at::kFloat)}}},
         {"compressed, MXFP4", compressed,
             {{"p.weight_packed", bytes({4, 16})}, {"p.weight_scale", bytes({4, 1})}}},
+        {"MLX, MXFP4 of experts",
+            {{"quant_method", "auto-round"}, {"packing_format", "mlx"}, {"bits", 4},
+                {"group_size", 32}, {"mode", "affine"},
+                {"x.mlp.switch_mlp.up_proj", {{"mode", "mxfp4"}, {"bits", 4}, {"group_size", 32}}}},
+            {{"x.mlp.switch_mlp.up_proj.weight", words({2, 4, 4}).view(at::kUInt32)},
+                {"x.mlp.switch_mlp.up_proj.scales", bytes({2, 4, 1})},
+                {"x.mlp.switch_mlp.up_proj.bias", scales({2, 4})}}},
         {"MXFP4 of experts", {{"quant_method", "mxfp4"}},
             {{"x_blocks", bytes({2, 4, 1, 16})}, {"x_scales", bytes({2, 4, 1})}}},
     };

@@ -103,6 +103,8 @@ void HfFolderTest::opensShardsLikeASingleFile()
         QVERIFY(folder.weights.tensors->find(entry.name) != nullptr);
         QVERIFY(at::equal(
             folder.weights.tensors->load(entry.name), whole.weights.tensors->load(entry.name)));
+        QVERIFY(at::equal(folder.weights.tensors->load_at(entry.name, 1),
+            whole.weights.tensors->load(entry.name)[1]));
     }
     EXPECT_ERROR(MissingTensor, EXPECT_WORDS({"nothing"}), folder.weights.tensors->load("nothing"));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "coded_check.h"
 #include "source/mlx_source.h"
+#include "support/encoded_plan.h"
 #include "support/expect_error.h"
 #include "support/scheme_of.h"
 #include "support/test_main.h"
@@ -17,7 +18,13 @@ private Q_SLOTS:
     void readsTheWordsOfTheSpecification();
     void readsEveryWidth_data();
     void readsEveryWidth();
+    void readsMicroscalingTypes_data();
+    void readsMicroscalingTypes();
     void takesValuesOfSingleLayers();
+    void takesModesOfSingleLayers();
+    void readsExperts_data();
+    void readsExperts();
+    void refusesExperts();
     void hasNoCodesForOtherNumbers();
     void refusesConfigurations_data();
     void refusesConfigurations();
@@ -55,9 +62,24 @@ TensorMap three_bits()
     return mlx_layer(words_of({0x88FAC688U, 0xC688FAC6U, 0xFAC688FAU}, 1, 3).view(at::kUInt32), 1);
 }
 
-Json config_of(int64_t bits, int64_t group)
+Json config_of(int64_t bits, int64_t group, const char* mode = "affine")
 {
-    return {{"group_size", group}, {"bits", bits}, {"mode", "affine"}};
+    return {{"group_size", group}, {"bits", bits}, {"mode", mode}};
+}
+
+const char* mode_of(const Scheme& scheme)
+{
+    return scheme.data_type != DataType::MxFp ? "affine" : scheme.bits == 4 ? "mxfp4" : "mxfp8";
+}
+
+/// The tensors of the module `name`; `weight` is of integers with minima, or MX.
+void add_module(TensorMap& tensors, const std::string& name, const quant::QuantizedWeight& weight)
+{
+    tensors[name + ".weight"] = stream(weight.codes, weight.scheme.bits);
+    tensors[name + ".scales"] = weight.scales;
+    if (weight.zeros.defined()) {
+        tensors[name + ".biases"] = weight.zeros;
+    }
 }
 
 } // namespace
@@ -100,6 +122,32 @@ void MlxSourceTest::readsEveryWidth()
     QCOMPARE(different_layer(*opened), std::string());
 }
 
+void MlxSourceTest::readsMicroscalingTypes_data()
+{
+    QTest::addColumn<std::string>("name");
+    QTest::newRow("MXFP4") << std::string("MXFP4A16");
+    QTest::newRow("MXFP8") << std::string("MXFP8A16");
+}
+
+void MlxSourceTest::readsMicroscalingTypes()
+{
+    QFETCH(std::string, name);
+    at::manual_seed(5);
+    const Scheme scheme = parse_scheme(name);
+    const quant::QuantizedWeight weight = test::encoded_weight(scheme, 3, 64);
+    TensorMap tensors;
+    add_module(tensors, "p", weight);
+    const auto opened =
+        source::open_mlx(config_of(scheme.bits, 32, mode_of(scheme)), stored_of(tensors));
+    QVERIFY(same_bits(opened->load("p.weight"), quant::codec_for(scheme).decode(weight)));
+    QCOMPARE(opened->find("p.weight")->dtype, name.substr(0, 5));
+    QCOMPARE(opened->entries().size(), std::size_t(1));
+    QVERIFY(opened->codes()->schemes().at("p") == scheme);
+    QVERIFY(at::equal(opened->codes()->load("p").codes, weight.codes));
+    QVERIFY(at::equal(opened->codes()->load("p").scales, weight.scales));
+    QCOMPARE(different_layer(*opened), std::string());
+}
+
 void MlxSourceTest::takesValuesOfSingleLayers()
 {
     TensorMap tensors = three_bits();
@@ -115,6 +163,108 @@ void MlxSourceTest::takesValuesOfSingleLayers()
     config["p"] = false;
     EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({"p.weight", "quantization.p"}),
         source::open_mlx(config, stored_of(tensors)));
+}
+
+// mlx takes a rule of a layer as it is: what it lacks is not that of the common one.
+void MlxSourceTest::takesModesOfSingleLayers()
+{
+    at::manual_seed(6);
+    const Scheme mx = parse_scheme("MXFP4A16");
+    TensorMap tensors = three_bits();
+    add_module(tensors, "q", test::encoded_weight(mx, 2, 32));
+    add_module(tensors, "r", test::encoded_weight(mx, 2, 32));
+    Json config = config_of(4, 32, "mxfp4");
+    config["p"] = {{"group_size", 32}, {"bits", 3}};
+    config["r"] = true;
+    const auto common = source::open_mlx(config, stored_of(tensors));
+    QCOMPARE(common->find("p.weight")->dtype, std::string("INT3"));
+    QCOMPARE(common->find("q.weight")->dtype, std::string("MXFP4"));
+    QCOMPARE(common->find("r.weight")->dtype, std::string("MXFP4"));
+    config = config_of(3, 32);
+    config["q"] = config["r"] = config_of(4, 32, "mxfp4");
+    const auto own = source::open_mlx(config, stored_of(tensors));
+    for (const char* layer : {"p.weight", "q.weight", "r.weight"}) {
+        QVERIFY(same_bits(own->load(layer), common->load(layer)));
+    }
+}
+
+void MlxSourceTest::readsExperts_data()
+{
+    QTest::addColumn<std::string>("module");
+    QTest::addColumn<std::string>("expert"); // the second one
+    QTest::addColumn<std::string>("scheme");
+    const auto row = [](const char* module, const char* expert) {
+        for (const char* scheme : {"gguf:q4_1", "MXFP4A16", "MXFP8A16"}) {
+            QTest::addRow("%s, %s", module, scheme)
+                << std::string("b.") + module << std::string("b.") + expert << std::string(scheme);
+        }
+    };
+    row("mlp.switch_mlp.gate_proj", "mlp.experts.1.gate_proj");
+    row("mlp.switch_mlp.down_proj", "mlp.experts.1.down_proj");
+    row("mlp.experts.up_proj", "mlp.experts.1.up_proj");
+    row("block_sparse_moe.switch_mlp.gate_proj", "block_sparse_moe.experts.1.w1");
+    row("block_sparse_moe.switch_mlp.up_proj", "block_sparse_moe.experts.1.w3");
+    row("block_sparse_moe.switch_mlp.down_proj", "block_sparse_moe.experts.1.w2");
+}
+
+void MlxSourceTest::readsExperts()
+{
+    QFETCH(std::string, module);
+    QFETCH(std::string, expert);
+    QFETCH(std::string, scheme);
+    at::manual_seed(7);
+    std::vector<TensorMap> parts(3);
+    std::vector<quant::QuantizedWeight> weights;
+    for (TensorMap& own : parts) {
+        weights.push_back(test::encoded_weight(parse_scheme(scheme), 4, 64));
+        add_module(own, module, weights.back());
+        own[module + ".bias"] = at::randn({4});
+    }
+    TensorMap tensors;
+    for (const auto& [name, values] : parts.front()) {
+        tensors[name] = at::stack({values, parts[1].at(name), parts[2].at(name)});
+    }
+    const int64_t bits = weights[1].scheme.bits;
+    Json config = config_of(6, 64); // the stack has a rule of its own
+    config[module] = config_of(bits, 32, mode_of(weights[1].scheme));
+    const auto opened = source::open_mlx(config, stored_of(tensors));
+    QCOMPARE(opened->entries().size(), std::size_t(6));
+    QCOMPARE(opened->find(expert + ".weight")->shape, (std::vector<int64_t>{4, 64}));
+    QVERIFY(same_bits(
+        opened->load(expert + ".weight"), quant::codec_for(weights[1].scheme).decode(weights[1])));
+    QVERIFY(at::equal(opened->load(expert + ".bias"), parts[1].at(module + ".bias")));
+    QCOMPARE(opened->codes()->schemes().size(), std::size_t(3));
+    QVERIFY(at::equal(opened->codes()->load(expert).codes, weights[1].codes));
+    QCOMPARE(different_layer(*opened), std::string());
+    config[module] = false;
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({module + ".weight"}),
+        source::open_mlx(config, stored_of(tensors)));
+    // Without codes the experts are read apart all the same.
+    const auto plain = source::open_mlx(
+        config, stored_of({{module + ".weight", at::ones({3, 4, 64}, at::kBFloat16)}}));
+    QCOMPARE(plain->load(expert + ".weight").sizes().vec(), (std::vector<int64_t>{4, 64}));
+}
+
+void MlxSourceTest::refusesExperts()
+{
+    const std::string stack = "b.mlp.switch_mlp.up_proj", expert = "b.mlp.experts.1.up_proj";
+    const auto weights = [](std::vector<int64_t> shape) {
+        return at::zeros(shape, at::kInt).view(at::kUInt32);
+    };
+    const auto scales = [](int64_t experts) { return at::ones({experts, 2, 1}, at::kHalf); };
+    const auto open = [](const TensorMap& tensors) {
+        source::open_mlx(config_of(4, 32), stored_of(tensors));
+    };
+    TensorMap tensors = {{stack + ".weight", weights({2, 2, 4})}, {stack + ".scales", scales(2)},
+        {stack + ".biases", scales(2)}};
+    open(tensors);
+    tensors[stack + ".scales"] = scales(1);
+    EXPECT_ERROR(MissingTensor, EXPECT_WORDS({expert + ".scales"}), open(tensors));
+    tensors[stack + ".scales"] = at::ones({2}, at::kHalf);
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({stack + ".scales", "experts"}), open(tensors));
+    tensors[stack + ".scales"] = scales(2);
+    tensors[expert + ".weight"] = weights({2, 4});
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({expert + ".weight", "twice"}), open(tensors));
 }
 
 void MlxSourceTest::hasNoCodesForOtherNumbers()
@@ -133,7 +283,9 @@ void MlxSourceTest::refusesConfigurations_data()
     const auto row = [](const char* name, const char* config, const char* word) {
         QTest::newRow(name) << QByteArray(config) << QString(word);
     };
-    row("mode", R"({"bits": 4, "group_size": 32, "mode": "mxfp4"})", "mode");
+    row("mode", R"({"bits": 4, "group_size": 16, "mode": "nvfp4"})", "mxfp4");
+    row("width of MX", R"({"bits": 8, "group_size": 32, "mode": "mxfp4"})", "bits");
+    row("groups of MX", R"({"bits": 4, "group_size": 16, "mode": "mxfp4"})", "group_size");
     row("mode of a layer", R"({"bits": 3, "group_size": 32, "p": {"mode": "nvfp4"}})", "nvfp4");
     row("width", R"({"bits": 7, "group_size": 32})", "bits");
     row("no width", R"({"group_size": 32})", "bits");

@@ -76,6 +76,8 @@ void SafetensorsReaderTest::readsEntriesValuesAndMetadata()
     QCOMPARE(reader.load("s").dim(), int64_t{0});
     QCOMPARE(reader.load("s").item<float>(), 1.5F);
     QCOMPARE(reader.load("z").sizes().vec(), (std::vector<int64_t>{0, 4}));
+    QVERIFY(at::equal(reader.load_at("a", 1), at::tensor({3.F, 4.F})));
+    QCOMPARE(reader.load_at("b", 2).item<int64_t>(), int64_t{9});
     std::vector<std::byte> bytes(2);
     reader.read("b", 1, bytes);
     QCOMPARE(bytes, (std::vector<std::byte>{std::byte{8}, std::byte{9}}));
