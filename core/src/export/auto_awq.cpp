@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "export/folder_verify.h"
+#include "export/joined_layers.h"
 #include "export/packed_int.h"
 
 #include <bitsmith/version.h>
@@ -62,7 +63,8 @@ Json auto_awq_config(const ExportInput& input)
     const Scheme scheme = common_scheme(input.plan);
     return {{"quant_method", "awq"}, {"version", "gemm"}, {"bits", scheme.bits},
         {"group_size", scheme.group_size}, {"zero_point", !scheme.sym}, {"sym", scheme.sym},
-        {"data_type", "int"}, {"modules_to_not_convert", kept_layers(input)},
+        {"data_type", "int"},
+        {"modules_to_not_convert", with_joined_layers(input.model.info, kept_layers(input))},
         {"provider", concat("bitsmith ", BITSMITH_VERSION)}};
 }
 

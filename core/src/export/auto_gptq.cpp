@@ -4,10 +4,12 @@
 #include "base/text.h"
 #include "export/config_writer.h"
 #include "export/folder_verify.h"
+#include "export/joined_layers.h"
 #include "export/packed_int.h"
 
 #include <bitsmith/version.h>
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 
@@ -47,19 +49,31 @@ Json fields_of(const Scheme& scheme)
 
 Json exceptions(const ExportInput& input, const Scheme& common)
 {
-    Json dynamic = Json::object();
+    Json rules = Json::object(); // by layer; empty for those that are kept
     for (const PlannedLayer& layer : input.plan.layers) {
         const bool is_usual = layer.block_index >= 0 && layer.scheme == common;
         if (layer.scheme.is_quantized() && !is_usual) {
-            dynamic["+:" + expression_for(layer.name)] = fields_of(layer.scheme);
+            rules[layer.name] = fields_of(layer.scheme);
         }
     }
     for (const std::string& name : kept_layers(input)) {
         if (name != input.model.spec.model_names.head) { // `lm_head` says it
-            dynamic["-:" + expression_for(name)] = Json::object();
+            rules[name] = Json::object();
         }
     }
+    rules = with_joined_rules(input.model.info, std::move(rules));
+    Json dynamic = Json::object();
+    for (const auto& [name, rule] : rules.items()) {
+        dynamic[(rule.empty() ? "-:" : "+:") + expression_for(name)] = rule;
+    }
     return dynamic;
+}
+
+/// Whether vLLM 0.33 and SGLang 0.5.23 have a kernel for it.
+bool is_served(const PlannedLayer& layer)
+{
+    const Scheme& scheme = layer.scheme;
+    return !scheme.is_quantized() || (scheme.sym && (scheme.bits == 4 || scheme.bits == 8));
 }
 
 /// "model.layers.3.mlp.up_proj" -> "mlp.up_proj".
@@ -140,9 +154,12 @@ std::vector<std::string> AutoGptqExporter::notes(const ExportInput& input) const
     std::vector<std::string> notes = folder_notes(input, kDtype);
     if (has_asymmetric_layers(input.plan)) {
         notes.emplace_back(
-            "asymmetric layers make it checkpoint_format 'gptq_v2', which GPTQModel, "
-            "llama.cpp and recent vLLM read; older readers take it for 'gptq' and "
-            "compute with wrong zero points.");
+            "asymmetric layers make it checkpoint_format 'gptq_v2', which GPTQModel and llama.cpp "
+            "read; older readers take it for 'gptq' and compute with wrong zero points.");
+    }
+    if (!std::all_of(input.plan.layers.begin(), input.plan.layers.end(), is_served)) {
+        notes.emplace_back(
+            "vLLM and SGLang read symmetric layers of 4 and 8 bits of this format, and no others.");
     }
     return notes;
 }

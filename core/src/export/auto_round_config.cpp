@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "export/auto_round.h"
 #include "export/auto_round_layout.h"
+#include "export/joined_layers.h"
 
 #include <bitsmith/version.h>
 
@@ -120,7 +121,7 @@ Json extra_config(const ExportInput& input, const Scheme& common)
             rules[layer.name] = std::move(rule);
         }
     }
-    return rules;
+    return with_joined_rules(input.model.info, std::move(rules));
 }
 
 /// "model.layers.{i}." -> "model.layers".

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "export/folder_format.h"
+#include "export/joined_layers.h"
 
 #include <bitsmith/version.h>
 
@@ -114,13 +115,13 @@ std::vector<Group> groups_of(const Plan& plan)
     return groups;
 }
 
-Json config_groups(const std::vector<Group>& groups)
+Json config_groups(const ModelInfo& model, const std::vector<Group>& groups)
 {
     Json config = Json::object();
     for (std::size_t i = 0; i < groups.size(); ++i) {
         Json group = {{"targets", Json::array({"Linear"})}};
         if (groups.size() > 1) {
-            group["targets"] = groups[i].layers;
+            group["targets"] = with_joined_layers(model, groups[i].layers);
         }
         group.update(groups[i].description);
         config[concat("group_", i)] = std::move(group);
@@ -153,7 +154,8 @@ Json compressed_tensors_config(const ExportInput& input)
     return {{"quant_method", "compressed-tensors"}, {"format", common_format(groups)},
         {"quantization_status", "compressed"}, {"global_compression_ratio", nullptr},
         {"kv_cache_scheme", has_cache ? args_of(8, true, true, "tensor") : Json()},
-        {"ignore", kept_layers(input)}, {"config_groups", config_groups(groups)},
+        {"ignore", with_joined_layers(input.model.info, kept_layers(input))},
+        {"config_groups", config_groups(input.model.info, groups)},
         {"sparsity_config", Json::object()}, {"transform_config", Json::object()},
         {"version", kLibraryVersion}, {"provider", concat("bitsmith ", BITSMITH_VERSION)}};
 }

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of vLLM and SGLang share. Both run without their kernels: they read the configuration of an export,
+build their own model from it as for an H100, and load its tensors into that."""
+
+import logging
+import os
+
+from product import tiny_model
+
+# Both say much about the machine, and raise what is wrong.
+logging.disable()
+os.environ["TQDM_DISABLE"] = "1"
+
+LAYERS = {"lm_head"} | {f"layers.{block}.{layer}" for block in range(2) for layer in
+                        ["self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj"]}
+CALIBRATED = ["FP8_STATIC", "NVFP4"]  # scales of activations come from a calibration
+
+
+def keep(*patterns):
+    """Arguments by which layers are not quantized."""
+    return [word for pattern in patterns for word in ("--override", f"{pattern}=keep")]
+
+
+def model_in(work, family):
+    """A model whose layers hold whole tiles of 128, and whose vocabulary needs no padding."""
+    folder = work / family
+    return folder if folder.exists() else tiny_model(folder, family, vocab_size=320, num_key_value_heads=4)
+
+
+def export(product, work, fmt, scheme, *more, family="llama"):
+    model, output = model_in(work, family), work / f"export-{len(list(work.iterdir()))}"
+    calibration = ["--recipe", "rtn"]
+    if scheme in CALIBRATED:
+        text = work / "text.txt"
+        text.write_text(" ".join(f"The number {i} follows the number {i - 1}." for i in range(1, 400)))
+        calibration = ["--recipe", "opt_rtn", "--dataset", text, "--nsamples", 8, "--seqlen", 64]
+    product.run("quantize", model, "--scheme", scheme, "--format", fmt, "--output", output, "--run-dir",
+                work / f"run-{output.name}", *calibration, "--json", *more)
+    return output
+
+
+def bytes_over(load, model, filling):
+    """The bytes of the parameters of `model` when the export is loaded over a filling."""
+    import torch
+    bytes_of = {name: values.data.view(-1).view(torch.uint8) for name, values in model.named_parameters()}
+    for values in bytes_of.values():
+        values.fill_(filling)
+    load()
+    return {name: values.clone() for name, values in bytes_of.items()}
+
+
+def check_filled(model, load):
+    """Every byte of the parameters comes from the export, apart from what it may lack: scales of a cache, and the
+    order of inputs, which is read with desc_act only."""
+    first, second = bytes_over(load, model, 0x00), bytes_over(load, model, 0xFF)
+    left = [name for name, values in first.items()
+            if ".attn." not in name and not name.endswith(".g_idx") and not values.equal(second[name])]
+    assert not left, f"not in the export: {left}"
+
+
+def check(product, work, engine, fmt, scheme, *more, kept=("lm_head",), family="llama"):
+    """`engine(folder)` gives (model, what loads it, name -> how each linear layer computes). `kept`: layers that are
+    not quantized, by the names of the engine, which joins some, without `model.`."""
+    output = export(product, work, fmt, scheme, *more, family=family)
+    model, load, methods = engine(output)
+    check_filled(model, load)
+    methods = {name.removeprefix("model."): method for name, method in methods.items()}
+    assert set(methods) == LAYERS, f"layers: {sorted(methods)}"
+    plain = {name for name, method in methods.items() if method.startswith("Unquantized")}
+    assert plain == set(kept), f"not quantized are {sorted(plain)}"
+    print(f"  {fmt} {scheme} {' '.join(more)}: {', '.join(sorted(set(methods.values())))}")
+
+
+def check_refused(product, work, engine, fmt, scheme, words, *more):
+    """What the notes of an export say about a program: it does not load it."""
+    before = list(product.exported)
+    output = export(product, work, fmt, scheme, *more)
+    product.exported = before  # the table is about what was loaded
+    try:
+        engine(output)
+    except Exception as error:
+        assert words in str(error), f"{fmt} {scheme} is refused for another reason: {error}"
+        print(f"  {fmt} {scheme} {' '.join(more)}: refused, {words}")
+        return
+    raise AssertionError(f"{fmt} {scheme} is not refused any more")

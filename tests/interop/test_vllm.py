@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vLLM takes our exports without running them: it accepts their configuration for an H100, builds its model with the
+layers quantized that we quantized, chooses kernels, and finds in the export all that its model is made of."""
+
+import os
+import sys
+import tempfile
+from functools import cache
+
+import standins
+from product import main
+from served import check, check_refused, keep
+
+ABSENT = ["PIL", "aiohttp", "fastapi", "llguidance", "mcp", "openai", "openai_harmony", "partial_json_parser",
+          "prometheus_client", "uvloop", "vllm.vllm_flash_attn", "xgrammar"]
+
+
+@cache
+def prepared():
+    """vLLM as on a machine with an H100, whose memory is the CPU's."""
+    scratch = tempfile.mkdtemp(prefix="bitsmith-vllm-")
+    os.environ.update(VLLM_LOGGING_LEVEL="ERROR", VLLM_CACHE_ROOT=scratch, VLLM_NO_USAGE_STATS="1")
+    sys.setdlopenflags(os.RTLD_LAZY)  # its kernels are linked against the driver
+    standins.install(*ABSENT)
+    import vllm.platforms
+    from vllm.platforms.cuda import NonNvmlCudaPlatform
+    from vllm.platforms.interface import DeviceCapability
+
+    class Hopper(NonNvmlCudaPlatform):
+        device_type, dist_backend = "cpu", "gloo"
+
+        @classmethod
+        def get_device_capability(cls, device_id=0):
+            return DeviceCapability(9, 0)
+
+        @classmethod
+        def get_device_name(cls, device_id=0):
+            return "NVIDIA H100"
+
+        @classmethod
+        def get_device_total_memory(cls, device_id=0):
+            return 80 << 30
+
+    vllm.platforms._current_platform = Hopper()
+    from vllm import ModelRegistry
+    from vllm.config import VllmConfig, set_current_vllm_config
+    from vllm.distributed import init_distributed_environment, initialize_model_parallel
+    from vllm.model_executor.models.llama import LlamaForCausalLM
+    ModelRegistry.register_model("LlamaForCausalLM", LlamaForCausalLM)  # not through a process of its own
+    with set_current_vllm_config(VllmConfig()):
+        init_distributed_environment(1, 0, f"file://{scratch}/rendezvous", 0, "gloo")
+        initialize_model_parallel(1, 1, backend="gloo")
+
+
+def engine(folder):
+    prepared()
+    import torch
+    from vllm.config import DeviceConfig, LoadConfig, ModelConfig, VllmConfig, set_current_vllm_config
+    from vllm.model_executor.layers.linear import LinearBase
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+    from vllm.model_executor.model_loader.utils import initialize_model
+    config = VllmConfig(model_config=ModelConfig(model=str(folder)), device_config=DeviceConfig(device="cpu"),
+                        load_config=LoadConfig(use_tqdm_on_load=False))
+    torch.set_default_dtype(config.model_config.dtype)
+    model = initialize_model(config)
+
+    def load():
+        loader = DefaultModelLoader(config.load_config)
+        loader.enable_weights_track = True
+        with set_current_vllm_config(config):
+            loader.load_weights(model, config.model_config)
+
+    methods = {}
+    for name, module in model.named_modules():
+        if isinstance(module, (LinearBase, ParallelLMHead)):
+            parts = [module.quant_method, getattr(module, "scheme", None), getattr(module.quant_method, "kernel", None),
+                     getattr(getattr(module, "scheme", None), "kernel", None)]
+            methods[name] = "/".join(type(part).__name__ for part in parts if part is not None)
+    return model, load, methods
+
+
+def test_gptq(product, work):
+    for scheme in ["W4A16G64", "W4A16", "W8A16"]:
+        check(product, work, engine, "auto_gptq", scheme)
+    check(product, work, engine, "auto_gptq", "W4A16", "--group-size", "-1")
+    check(product, work, engine, "auto_gptq", "W4A16", "--override", "lm_head=W8A16", kept=[])
+
+
+def test_gptq_mixed(product, work):
+    check(product, work, engine, "auto_gptq", "W4A16", "--override", "*.mlp.down_proj=W8A16G64",
+          "--override", "model.layers.0.self_attn.*=W8A16", *keep("model.layers.1.mlp.*"),
+          kept=["layers.1.mlp.gate_up_proj", "layers.1.mlp.down_proj", "lm_head"])
+
+
+def test_awq(product, work):
+    for scheme in ["W4A16_ASYM", "W4A16G64_ASYM", "W4A16"]:
+        check(product, work, engine, "auto_awq", scheme)
+    check(product, work, engine, "auto_awq", "W4A16_ASYM", *keep("model.layers.0.mlp.*", "*.1.self_attn.o_proj"),
+          kept=["layers.0.mlp.gate_up_proj", "layers.0.mlp.down_proj", "layers.1.self_attn.o_proj", "lm_head"])
+
+
+def test_auto_round(product, work):
+    for scheme in ["W4A16", "W8A16", "W4A16_ASYM", "MXFP4", "MXFP8", "FP8_BLOCK"]:
+        check(product, work, engine, "auto_round", scheme)
+    check(product, work, engine, "auto_round", "W4A16", "--override", "lm_head=W8A16", kept=[])
+    check(product, work, engine, "auto_round", "W4A16", "--override", "model.layers.0.self_attn.*=W8A16",
+          *keep("model.layers.1.self_attn.*"),
+          kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj", "lm_head"])
+
+
+def test_compressed_tensors(product, work):
+    for scheme in ["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
+                   "MXFP4A16", "MXFP4", "MXFP8", "NVFP4A16", "NVFP4"]:
+        check(product, work, engine, "llm_compressor", scheme)
+    check(product, work, engine, "llm_compressor", "W4A16", "--override", "*.mlp.down_proj=FP8_DYNAMIC",
+          "--override", "model.layers.0.self_attn.*=W8A16", "--override", "lm_head=W8A16",
+          *keep("model.layers.1.self_attn.*"),
+          kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj"])
+
+
+def test_fp8(product, work):
+    check(product, work, engine, "fp8", "FP8_BLOCK")
+    check(product, work, engine, "fp8", "FP8_BLOCK", *keep("model.layers.0.self_attn.*", "*.1.mlp.down_proj"),
+          kept=["layers.0.self_attn.qkv_proj", "layers.0.self_attn.o_proj", "layers.1.mlp.down_proj", "lm_head"])
+
+
+def test_refusals(product, work):
+    for scheme in ["W2A16G64", "W3A16", "W4A16_ASYM", "W8A16_ASYM"]:
+        check_refused(product, work, engine, "auto_gptq", scheme, "Unsupported quantization config")
+    for scheme, words in [("W2A16G64_ASYM", "Unsupported packing_format"), ("NVFP4", "Unsupported data_type"),
+                          ("FP8_STATIC", "Unsupported packing_format"), ("FPW8A16", "2-D group_size"),
+                          ("MXINT4", "Unsupported data_type")]:
+        check_refused(product, work, engine, "auto_round", scheme, words)
+    check_refused(product, work, engine, "llm_compressor", "W4A8", "Failed to find a kernel")
+
+
+if __name__ == "__main__":
+    main([test_gptq, test_gptq_mixed, test_awq, test_auto_round, test_compressed_tensors, test_fp8, test_refusals],
+         needs=["torch", "transformers", "vllm"])
