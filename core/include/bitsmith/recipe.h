@@ -66,7 +66,9 @@ struct EnumNames<Objective>
 /// whole model.
 enum class TouchUpMode
 {
-    Auto, ///< after tuning or compensated rounding, when most layers have 4 bits or fewer
+    /// After tuning or compensated rounding, when most layers have 4 bits or fewer, and scales that
+    /// are no powers of two.
+    Auto,
     On,
     Off, ///< the reference's behaviour
 };

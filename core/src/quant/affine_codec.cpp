@@ -51,4 +51,13 @@ CodeGrid AffineCodec::code_grid(const QuantizedWeight& frame) const
     return grid;
 }
 
+std::vector<TunablePart> AffineCodec::tunable_parts(const Scheme& scheme) const
+{
+    std::vector<TunablePart> parts = {{{"scales", &QuantizedWeight::scales}}};
+    if (affine_kind(scheme) == Affine::FloatMinimum) {
+        parts.push_back({{"zeros", &QuantizedWeight::zeros}, true});
+    }
+    return parts;
+}
+
 } // namespace bitsmith::quant

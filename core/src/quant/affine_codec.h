@@ -22,6 +22,7 @@ public:
         const at::Tensor& tensor_max) const override;
     at::Tensor decode(const QuantizedWeight& weight) const override;
     CodeGrid code_grid(const QuantizedWeight& frame) const override;
+    std::vector<TunablePart> tunable_parts(const Scheme& scheme) const override;
 };
 
 } // namespace bitsmith::quant

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bitsmith::quant {
 
@@ -58,6 +59,15 @@ inline constexpr WeightPart kWeightParts[] = {
     {"super_scales", &QuantizedWeight::super_scales},
     {"super_zeros", &QuantizedWeight::super_zeros},
     {"input_max", &QuantizedWeight::input_max},
+};
+
+/// A part of a QuantizedWeight whose numbers may change while the codes stay: CodeGrid::scale is
+/// proportional to it, or CodeGrid::minimum.
+struct TunablePart
+{
+    WeightPart part;
+    bool is_minimum = false;
+    const ElementGrid* numbers = nullptr; ///< that its bytes are codes of; null: no codes
 };
 
 /// Tuned values of one weight; undefined tensors mean V = 0 and factors 1. One group per tensor is
@@ -104,6 +114,9 @@ public:
     /// What the codes of a weight with the scales of `frame` stand for; its codes do not matter. Gives
     /// the values of decode bit for bit.
     virtual CodeGrid code_grid(const QuantizedWeight& frame) const = 0;
+    /// What can be tuned once codes are fixed; none where scales have no near neighbours, as powers of
+    /// two. What layers share (the divisor of NvFp) is not among it.
+    virtual std::vector<TunablePart> tunable_parts(const Scheme& scheme) const = 0;
 };
 
 /// Empty: weights and activations of this scheme have codecs that take it. Otherwise the reason.

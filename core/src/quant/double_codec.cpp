@@ -277,4 +277,13 @@ CodeGrid DoubleCodec::code_grid(const QuantizedWeight& frame) const
     return grid;
 }
 
+std::vector<TunablePart> DoubleCodec::tunable_parts(const Scheme& scheme) const
+{
+    std::vector<TunablePart> parts = {{{"super_scales", &QuantizedWeight::super_scales}}};
+    if (!scheme.sym) {
+        parts.push_back({{"super_zeros", &QuantizedWeight::super_zeros}, true});
+    }
+    return parts;
+}
+
 } // namespace bitsmith::quant

@@ -48,4 +48,9 @@ const std::vector<double>& Fp8Codec::trials() const
     return none;
 }
 
+std::vector<TunablePart> Fp8Codec::tunable_parts(const Scheme&) const
+{
+    return {{{"scales", &QuantizedWeight::scales}}};
+}
+
 } // namespace bitsmith::quant

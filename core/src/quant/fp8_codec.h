@@ -16,6 +16,7 @@ public:
     GridScales scales(const at::Tensor& largest, const Scheme& scheme, const at::Tensor& tensor_max,
         bool wants_stored) const override;
     at::Tensor factors(const QuantizedWeight& weight) const override;
+    std::vector<TunablePart> tunable_parts(const Scheme& scheme) const override;
 
 protected:
     const std::vector<double>& trials() const override;

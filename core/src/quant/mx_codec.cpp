@@ -99,4 +99,9 @@ const std::vector<double>& MxCodec::trials() const
     return trials;
 }
 
+std::vector<TunablePart> MxCodec::tunable_parts(const Scheme&) const
+{
+    return {}; // the neighbours of a power of two are its half and its double
+}
+
 } // namespace bitsmith::quant

@@ -77,4 +77,9 @@ const std::vector<double>& NvCodec::trials() const
     return trials;
 }
 
+std::vector<TunablePart> NvCodec::tunable_parts(const Scheme&) const
+{
+    return {{{"scales", &QuantizedWeight::scales}, false, &scale_grid()}};
+}
+
 } // namespace bitsmith::quant

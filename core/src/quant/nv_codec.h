@@ -19,6 +19,7 @@ public:
     GridScales scales(const at::Tensor& largest, const Scheme& scheme, const at::Tensor& tensor_max,
         bool wants_stored) const override;
     at::Tensor factors(const QuantizedWeight& weight) const override;
+    std::vector<TunablePart> tunable_parts(const Scheme& scheme) const override;
     /// G for the largest magnitude of a tensor, fp32 of the same shape; 1 for a tensor of zeros.
     static at::Tensor tensor_divisor(const at::Tensor& largest);
 

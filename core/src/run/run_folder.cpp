@@ -109,6 +109,7 @@ struct RunFolder::Impl
     std::shared_ptr<const BlockFile> block(int64_t index) const;
     int64_t block_of(std::string_view layer) const;
     quant::NamedNorms touched_norms() const;
+    void put_touched(std::string_view layer, quant::QuantizedWeight& weight) const;
     void publish_inputs(int64_t index, const tune::BlockResult& result) const;
     void remove_inputs_except(int64_t index) const;
 };
@@ -391,6 +392,29 @@ quant::NamedNorms RunFolder::Impl::touched_norms() const
     return norms;
 }
 
+/// Puts what the touch-up changed of a layer in place of what its block holds.
+void RunFolder::Impl::put_touched(std::string_view layer, quant::QuantizedWeight& weight) const
+{
+    const stdfs::path file = folder / run_files::kTouchedUp;
+    if (!stdfs::exists(file)) {
+        return;
+    }
+    const tensor::SafetensorsReader touched(map_file(file));
+    for (const quant::TunablePart& part :
+        quant::codec_for(weight.scheme).tunable_parts(weight.scheme)) {
+        const std::string name = concat(layer, '.', part.part.name);
+        const at::Tensor found = touched.find(name) ? touched.load(name) : at::Tensor();
+        at::Tensor& tuned = weight.*part.part.tensor;
+        if (!found.defined() || found.sizes() != tuned.sizes()
+            || found.scalar_type() != tuned.scalar_type()) {
+            fail(ErrorCode::FileCorrupt, "the touched-up scales do not fit the layer",
+                {{"file", file.string()}, {"tensor", name}},
+                "Remove the file and resume; the scales are touched up again");
+        }
+        tuned = found;
+    }
+}
+
 quant::NamedNorms RunFolder::changed_norms() const
 {
     quant::NamedNorms changed = impl_->touched_norms();
@@ -431,19 +455,8 @@ quant::QuantizedWeight RunFolder::load(std::string_view layer) const
             {{"run", impl_->folder.string()}, {"layer", std::string(layer)}});
     }
     quant::QuantizedWeight weight = impl_->block(index)->load(layer);
-    if (is_touched_up()) {
-        const tensor::SafetensorsReader touched(map_file(impl_->folder / run_files::kTouchedUp));
-        if (touched.find(layer) != nullptr) {
-            const at::Tensor scales = touched.load(layer);
-            if (scales.sizes() != weight.scales.sizes()
-                || scales.scalar_type() != weight.scales.scalar_type()) {
-                fail(ErrorCode::FileCorrupt, "the touched-up scales do not fit the layer",
-                    {{"file", (impl_->folder / run_files::kTouchedUp).string()},
-                        {"layer", std::string(layer)}},
-                    "Remove the file and resume; the scales are touched up again");
-            }
-            weight.scales = scales;
-        }
+    if (index < impl_->record.blocks) { // the output head is not touched up
+        impl_->put_touched(layer, weight);
     }
     return weight;
 }

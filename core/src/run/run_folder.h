@@ -8,8 +8,9 @@
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
 // - calibration.safetensors: ids, mask, source of each row; number of held-out rows, origin, names of
 //   the sources and warnings as metadata
-// - touched-up.safetensors: what the end-to-end touch-up changed: LAYER -> fp16 scales that take the
-//   place of the block's, NORM.weight -> weights that take the place of the model's
+// - touched-up.safetensors: what the end-to-end touch-up changed: LAYER.PART -> parts of a layer
+//   (quant::TunablePart, as "scales") that take the place of the block's, NORM.weight -> weights
+//   that take the place of the model's
 // - report.json: when the job has ended; exports that are made later are added
 // - lock: flock'ed by the process that runs the job, with its pid
 #pragma once
@@ -65,7 +66,7 @@ public:
     /// Empty when it is not published yet. Throws FileCorrupt.
     std::optional<calib::CalibrationSet> load_calibration() const;
     bool is_touched_up() const;
-    /// Layer -> fp16 [rows, groups]. From then on load() gives the codes with these.
+    /// All tensors of the file. From then on load() gives the codes with these.
     void publish_touched_up(const std::map<std::string, at::Tensor>& tensors);
     /// All norms that take the place of the model's: touched up, else smoothed.
     quant::NamedNorms changed_norms() const;

@@ -10,8 +10,40 @@
 
 namespace bitsmith::tune {
 
-Factors::Factors(at::IntArrayRef sizes)
-    : values_(at::ones(sizes, at::kFloat))
+namespace {
+
+/// Of numbers in codes, which have few bits; steps are small against no others.
+double spacing_of(const quant::TunablePart& part)
+{
+    return part.numbers == nullptr
+        ? 0
+        : std::ldexp(1.0, -static_cast<int>(part.numbers->mantissa_bits));
+}
+
+/// The layout of a CodeGrid: groups in a row, tiles and the tensor as one per row that they reach.
+Scheme scheme_of_rows(Scheme scheme)
+{
+    scheme.group_rows = 1;
+    if (scheme.group_size == kGroupPerTensor) {
+        scheme.group_size = kGroupPerRow;
+    }
+    return scheme;
+}
+
+/// `x` [rows, groups in a row] summed over what one number of a part of these sizes reaches: a
+/// group, a super-block, a tile of `tile_rows` rows, or everything.
+at::Tensor sum_to(const at::Tensor& x, at::IntArrayRef sizes, int64_t tile_rows)
+{
+    const int64_t height = sizes[0] == 1 ? x.size(0) : tile_rows;
+    const at::Tensor filled = at::constant_pad_nd(x, {0, 0, 0, sizes[0] * height - x.size(0)});
+    return filled.reshape({sizes[0], height, sizes[1], -1}).sum({1, 3});
+}
+
+} // namespace
+
+Factors::Factors(at::IntArrayRef sizes, double spacing)
+    : spacing_(spacing)
+    , values_(at::ones(sizes, at::kFloat))
     , gradient_(at::zeros(sizes, at::kFloat))
     , first_(at::zeros(sizes, at::kFloat))
     , second_(at::zeros(sizes, at::kFloat))
@@ -32,34 +64,58 @@ void Factors::step(double rate, int64_t time)
     gradient_.zero_();
 }
 
-TouchedLayer::TouchedLayer(const quant::QuantizedWeight& weight)
-    : scheme_(weight.scheme)
-    , start_(weight.scales.to(at::kFloat))
-    , factors_(start_.sizes())
+TouchedPart::TouchedPart(const quant::TunablePart& part, const quant::QuantizedWeight& weight)
+    : part_(part)
+    , type_((weight.*part.part.tensor).scalar_type())
+    , start_(part.numbers != nullptr ? part.numbers->values(weight.*part.part.tensor)
+                                     : (weight.*part.part.tensor).to(at::kFloat))
+    , factors_(start_.sizes(), spacing_of(part))
+{ }
+
+at::Tensor TouchedPart::stored() const
 {
-    BITSMITH_ASSERT(scheme_.data_type == DataType::Int);
-    if (scheme_.group_size == kGroupPerTensor) {
-        scheme_.group_size = kGroupPerRow;
-    }
+    const at::Tensor touched = start_ * factors_.values();
+    return part_.numbers == nullptr
+        ? touched.to(type_)
+        : part_.numbers->codes(part_.numbers->round(touched, {}, false));
 }
 
-at::Tensor TouchedLayer::scales() const
+TouchedLayer::TouchedLayer(const quant::QuantizedWeight& weight)
+    : frame_(weight)
 {
-    return (start_ * factors_.values()).to(at::kHalf);
+    frame_.codes = at::zeros({1, 1}, at::kByte).expand({weight.rows(), weight.columns()});
+    for (const quant::TunablePart& part :
+        quant::codec_for(weight.scheme).tunable_parts(weight.scheme)) {
+        parts_.emplace_back(part, weight);
+    }
+    BITSMITH_ASSERT(!parts_.empty());
 }
 
 quant::QuantizedWeight TouchedLayer::apply(quant::QuantizedWeight weight) const
 {
-    weight.scales = scales();
+    for (const TouchedPart& part : parts_) {
+        weight.*part.part().part.tensor = part.stored();
+    }
     return weight;
 }
 
 void TouchedLayer::add_gradient(const at::Tensor& gradient, const at::Tensor& values)
 {
     const at::NoGradGuard no_grad;
-    const quant::GroupLayout layout(scheme_, values.size(0), values.size(1));
-    const at::Tensor product = gradient.to(at::kCPU, at::kFloat) * values.to(at::kCPU, at::kFloat);
-    factors_.add_gradient(layout.split(product).sum(-1) / factors_.values());
+    const quant::GroupLayout layout(scheme_of_rows(frame_.scheme), values.size(0), values.size(1));
+    const at::Tensor grouped = layout.split(gradient.to(at::kCPU, at::kFloat));
+    const at::Tensor minimum = quant::codec_for(frame_.scheme).code_grid(apply(frame_)).minimum;
+    at::Tensor scaled = (grouped * layout.split(values.to(at::kCPU, at::kFloat))).sum(-1), offset;
+    if (minimum.defined()) {
+        offset = grouped.sum(-1) * minimum;
+        scaled = scaled - offset;
+    }
+    for (TouchedPart& part : parts_) {
+        Factors& factors = part.factors();
+        const at::Tensor sum = sum_to(part.part().is_minimum ? offset : scaled,
+            factors.values().sizes(), frame_.scheme.group_rows);
+        factors.add_gradient(sum / factors.values());
+    }
 }
 
 TouchedNorm::TouchedNorm(const at::Tensor& weight, double offset, at::ScalarType stored)

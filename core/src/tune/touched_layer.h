@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Scales of finished layers and weights of norms while they are touched up end to end: codes stay,
-// every scale and every weight gets a factor. Source: lab.md 7.6.
+// Scales and minima of finished layers and weights of norms while they are touched up end to end:
+// codes stay, every number that the codec calls tunable and every weight gets a factor. Source:
+// lab.md 7.6.
 #pragma once
 
 #include "quant/codec.h"
@@ -11,8 +12,11 @@ namespace bitsmith::tune {
 class Factors
 {
 public:
-    explicit Factors(at::IntArrayRef sizes);
+    /// `spacing`: largest distance between neighbours of the numbers that are stored, relative to
+    /// them; 0 where steps need not heed it.
+    explicit Factors(at::IntArrayRef sizes, double spacing = 0);
 
+    double spacing() const { return spacing_; }
     const at::Tensor& values() const { return values_; }
     void set_values(const at::Tensor& values) { values_.copy_(values); }
     /// Adds to the gradient with respect to the factors.
@@ -21,28 +25,46 @@ public:
     void step(double rate, int64_t time);
 
 private:
+    double spacing_;
     at::Tensor values_, gradient_, first_, second_;
+};
+
+/// One part of a layer under its factors.
+class TouchedPart
+{
+public:
+    TouchedPart(const quant::TunablePart& part, const quant::QuantizedWeight& weight);
+
+    const quant::TunablePart& part() const { return part_; }
+    /// Numbers of the present factors, rounded to what they are stored as, and in that form.
+    at::Tensor stored() const;
+    Factors& factors() { return factors_; }
+
+private:
+    quant::TunablePart part_;
+    at::ScalarType type_;
+    at::Tensor start_; ///< fp32, shape of the part
+    Factors factors_; ///< same shape
 };
 
 class TouchedLayer
 {
 public:
-    /// Starts at factors of 1. Layers with DataType::Int only.
+    /// Starts at factors of 1. Schemes with tunable parts only.
     explicit TouchedLayer(const quant::QuantizedWeight& weight);
 
-    /// `weight` with the scales of the present factors, rounded to fp16 as they are stored.
+    /// `weight` with the parts of the present factors.
     quant::QuantizedWeight apply(quant::QuantizedWeight weight) const;
-    /// fp16 [rows, groups].
-    at::Tensor scales() const;
-    /// Adds Σ_group G·Ŵ / factor; `gradient` G of the loss with respect to the decoded values Ŵ, both
-    /// [rows, columns].
+    /// Adds Σ G·C / factor, over the elements that a factor reaches and the term C of Ŵ that it
+    /// multiplies; `gradient` G of the loss with respect to the decoded values Ŵ, both [rows,
+    /// columns].
     void add_gradient(const at::Tensor& gradient, const at::Tensor& values);
-    Factors& factors() { return factors_; }
+    std::vector<TouchedPart>& parts() { return parts_; }
+    const std::vector<TouchedPart>& parts() const { return parts_; }
 
 private:
-    Scheme scheme_; ///< one group per tensor as one per row, like the stored scales
-    at::Tensor start_; ///< fp32 [rows, groups]
-    Factors factors_; ///< [rows, groups]
+    quant::QuantizedWeight frame_; ///< of the start; its codes are nothing but a shape
+    std::vector<TouchedPart> parts_;
 };
 
 class TouchedNorm

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The end-to-end touch-up inside a job.
 #include "run/run_folder.h"
+#include "run/touch_up_stage.h"
 #include "source/model_source.h"
+#include "support/expect_error.h"
 #include "support/test_main.h"
-#include "support/tiny_checkpoint.h"
+#include "unit/core/run/calibrated_job.h"
 
-#include <bitsmith/job.h>
+#include <ATen/ATen.h>
 
 #include <QtTest>
+
+#include <algorithm>
+#include <map>
 
 using namespace bitsmith;
 
@@ -30,26 +35,62 @@ struct Recorder : Observer
     std::vector<Event> events;
 };
 
+/// Divergences on the held-out windows, the start first.
+std::vector<double> divergences(const Recorder& recorder)
+{
+    std::vector<double> found;
+    for (const MetricReady& metric : recorder.all<MetricReady>()) {
+        if (metric.metric == "held_out_kld") {
+            found.push_back(metric.value);
+        }
+    }
+    return found;
+}
+
+using Layers = std::map<std::string, quant::QuantizedWeight>;
+
+Layers load_all(const std::filesystem::path& run)
+{
+    const auto folder = RunFolder::open(run);
+    Layers layers;
+    for (const PlannedLayer& layer : folder->plan().layers) {
+        if (layer.scheme.is_quantized()) {
+            layers.emplace(layer.name, folder->load(layer.name));
+        }
+    }
+    return layers;
+}
+
+/// Whether `part` is the same in all layers of both.
+bool are_equal(const Layers& a, const Layers& b, at::Tensor quant::QuantizedWeight::*part)
+{
+    return std::all_of(a.begin(), a.end(), [&](const auto& item) {
+        const at::Tensor &first = item.second.*part, &second = b.at(item.first).*part;
+        return first.defined() == second.defined()
+            && (!first.defined() || at::equal(first, second));
+    });
+}
+
 JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp)
 {
-    std::string text;
-    for (int i = 0; i < 900; ++i) {
-        text += "line " + std::to_string(i * i % 97) + (i % 5 == 0 ? ".\n" : ", ");
-    }
-    JobSpec spec;
-    spec.model.path = tiny.path();
-    spec.scheme.scheme = "W2A16G32";
+    JobSpec spec = calibrated_job(tiny, temp, "W2A16G32");
     spec.recipe.iters = 10;
+    spec.recipe.touch_up = TouchUpMode::Auto;
     spec.recipe.nsamples = 24;
-    spec.recipe.seqlen = 64;
-    spec.recipe.batch_size = 4;
-    spec.calibration.dataset = temp.write("text.txt", text).string();
-    spec.calibration.holdout = 0.25;
-    spec.exports.formats = {"auto_round"};
-    spec.exports.output = (temp / "out").string();
-    spec.runtime.run_dir = (temp / "run").string();
     return spec;
 }
+
+/// Without steps, touched up; rows of every layer are whole super-blocks.
+JobSpec rounding_job(const TinyCheckpoint& tiny, const TempFolder& temp, const std::string& scheme)
+{
+    JobSpec spec = job(tiny, temp);
+    spec.scheme.scheme = scheme;
+    spec.recipe.iters = 0;
+    spec.recipe.touch_up = TouchUpMode::On;
+    spec.exports.formats = {scheme.starts_with("gguf:") ? "gguf" : "fake"};
+    return spec;
+}
+constexpr source::TinyModelShape kWide{.hidden = 256, .inner = 256, .head_dim = 64};
 
 } // namespace
 
@@ -59,6 +100,12 @@ class TouchUpTest : public QObject
 
 private Q_SLOTS:
     void lowersTheDivergenceOfTheWholeModel();
+    void touchesUpEveryKindOfNumber_data();
+    void touchesUpEveryKindOfNumber();
+    void saysThatPowersOfTwoStay();
+    void startsByItselfAtFewBits_data();
+    void startsByItselfAtFewBits();
+    void refusesScalesOfAnotherLayout();
     void isLeftOutWhereItDoesNotPay();
 };
 
@@ -69,12 +116,7 @@ void TouchUpTest::lowersTheDivergenceOfTheWholeModel()
     Recorder recorder;
     const Outcome outcome = run(job(tiny, temp), false, recorder, {});
     QVERIFY2(outcome.state == JobState::Done, outcome.message.c_str());
-    std::vector<double> held_out;
-    for (const MetricReady& metric : recorder.all<MetricReady>()) {
-        if (metric.metric == "held_out_kld") {
-            held_out.push_back(metric.value);
-        }
-    }
+    const std::vector<double> held_out = divergences(recorder);
     QVERIFY(held_out.size() >= 3);
     QVERIFY2(held_out.back() < 0.97 * held_out.front(),
         qPrintable(QString("%1 -> %2").arg(held_out.front()).arg(held_out.back())));
@@ -102,6 +144,132 @@ void TouchUpTest::lowersTheDivergenceOfTheWholeModel()
         layers.begin(), layers.end(), [&](const LayerReport& l) { return l.name == name; });
     QVERIFY(layer != layers.end());
     QVERIFY(!layer->out_mse.has_value());
+}
+
+void TouchUpTest::touchesUpEveryKindOfNumber_data()
+{
+    QTest::addColumn<std::string>("scheme");
+    for (const char* name : {"NVFP4", "NVFP4_E5M3", "FP8_DYNAMIC", "FPW8A16", "gguf:q4_0",
+             "gguf:q4_1", "gguf:q4_k", "gguf:q3_k"}) {
+        QTest::newRow(name) << std::string(name);
+    }
+}
+
+void TouchUpTest::touchesUpEveryKindOfNumber()
+{
+    QFETCH(std::string, scheme);
+    const TinyCheckpoint tiny(kWide);
+    const TempFolder temp;
+    Recorder recorder;
+    const Outcome outcome = run(rounding_job(tiny, temp, scheme), false, recorder, {});
+    QVERIFY2(outcome.state == JobState::Done, outcome.message.c_str());
+    const std::vector<double> held_out = divergences(recorder);
+    QVERIFY(held_out.size() >= 3);
+    const double best = *std::min_element(held_out.begin(), held_out.end());
+    QVERIFY2(best < 0.97 * held_out.front(),
+        qPrintable(QString("%1 -> %2").arg(held_out.front()).arg(best)));
+
+    // What was measured is what was written, and only what the codec says has changed.
+    QCOMPARE(verify_export(temp / "out", temp / "run"), std::vector<std::string>());
+    const Layers touched = load_all(temp / "run");
+    std::filesystem::remove(temp / "run" / "touched-up.safetensors");
+    const Layers tuned = load_all(temp / "run");
+    const Scheme parsed = parse_scheme(scheme);
+    const auto parts = quant::codec_for(parsed).tunable_parts(parsed);
+    for (const quant::WeightPart& part : quant::kWeightParts) {
+        const bool is_tunable = std::any_of(parts.begin(), parts.end(),
+            [&](const quant::TunablePart& p) { return p.part.tensor == part.tensor; });
+        QVERIFY2(are_equal(touched, tuned, part.tensor) != is_tunable, part.name);
+    }
+    // Fused layers still share their scale per tensor.
+    const auto divisor = [&](const char* name) {
+        return touched.at(std::string("model.layers.1.self_attn.") + name).super_scales;
+    };
+    if (quant::has_tensor_scale(parsed)) {
+        QVERIFY(at::equal(divisor("q_proj"), divisor("k_proj")));
+        QVERIFY(at::equal(divisor("q_proj"), divisor("v_proj")));
+    }
+}
+
+void TouchUpTest::saysThatPowersOfTwoStay()
+{
+    const TinyCheckpoint tiny(kWide);
+    const TempFolder temp;
+    Recorder recorder;
+    const Outcome outcome = run(rounding_job(tiny, temp, "MXFP4"), false, recorder, {});
+    QVERIFY2(outcome.state == JobState::Done, outcome.message.c_str());
+    const std::vector<double> held_out = divergences(recorder);
+    QVERIFY(held_out.size() >= 3);
+    QVERIFY(*std::min_element(held_out.begin(), held_out.end()) < held_out.front());
+    const std::vector<Warning> warnings = recorder.all<Warning>();
+    const auto warning = std::find_if(
+        warnings.begin(), warnings.end(), [](const Warning& w) { return w.id == "touch_up"; });
+    QVERIFY(warning != warnings.end());
+    QVERIFY2(warning->text.find("14 of 14 layers") != std::string::npos, warning->text.c_str());
+
+    QCOMPARE(verify_export(temp / "out", temp / "run"), std::vector<std::string>());
+    const std::string norm = "model.layers.0.input_layernorm.weight";
+    QVERIFY(!at::equal(RunFolder::open(temp / "run")->changed_norms().at(norm),
+        source::open_model(tiny.path())->tensors->load(norm)));
+    const Layers touched = load_all(temp / "run");
+    std::filesystem::remove(temp / "run" / "touched-up.safetensors");
+    const Layers tuned = load_all(temp / "run");
+    for (const quant::WeightPart& part : quant::kWeightParts) {
+        QVERIFY2(are_equal(touched, tuned, part.tensor), part.name);
+    }
+}
+
+void TouchUpTest::startsByItselfAtFewBits_data()
+{
+    QTest::addColumn<bool>("starts");
+    for (const char* name :
+        {"W2A16", "W4A16", "NVFP4", "NVFP4_E5M3", "gguf:q4_0", "gguf:q4_1", "gguf:q4_k"}) {
+        QTest::newRow(name) << true;
+    }
+    for (const char* name : {"W8A16", "MXFP4", "MXINT4", "FP8_STATIC", "gguf:q5_k", "BF16"}) {
+        QTest::newRow(name) << false;
+    }
+}
+
+void TouchUpTest::startsByItselfAtFewBits()
+{
+    QFETCH(bool, starts);
+    PlannedLayer layer;
+    layer.block_index = 0;
+    layer.scheme = parse_scheme(QTest::currentDataTag());
+    Plan plan;
+    plan.layers = {layer};
+    Recipe recipe;
+    QCOMPARE(wants_touch_up(recipe, plan), starts);
+    recipe.iters = 0; // nothing was tuned
+    QVERIFY(!wants_touch_up(recipe, plan));
+    recipe.touch_up = TouchUpMode::On;
+    QCOMPARE(wants_touch_up(recipe, plan), layer.scheme.is_quantized());
+}
+
+void TouchUpTest::refusesScalesOfAnotherLayout()
+{
+    const TinyCheckpoint tiny;
+    const TempFolder temp;
+    JobSpec spec = job(tiny, temp);
+    spec.recipe.iters = 0;
+    spec.recipe.touch_up = TouchUpMode::Off;
+    NullObserver silent;
+    QCOMPARE(run(spec, false, silent, {}).state, JobState::Done);
+    const std::string layer = "model.layers.0.mlp.up_proj";
+    const at::Tensor scales = RunFolder::open(temp / "run")->load(layer).scales;
+    const auto loads = [&](const std::string& name, const at::Tensor& values) {
+        tensor::publish_safetensors(
+            disk(), temp / "run" / "touched-up.safetensors", {{name, values}}, {});
+        return RunFolder::open(temp / "run")->load(layer);
+    };
+    const at::Tensor halved = scales * 0.5;
+    QVERIFY(at::equal(loads(layer + ".scales", halved).scales, halved));
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({layer + ".scales"}), loads(layer, halved));
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({layer + ".scales"}),
+        loads(layer + ".scales", halved.to(at::kFloat)));
+    EXPECT_ERROR(FileCorrupt, EXPECT_WORDS({layer + ".scales"}),
+        loads(layer + ".scales", halved.narrow(0, 1, 8).clone()));
 }
 
 void TouchUpTest::isLeftOutWhereItDoesNotPay()
