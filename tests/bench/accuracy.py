@@ -37,6 +37,7 @@ OURS = {
     "reference": ["--reference-mode"],
     "default": [],
     "mse": ["--objective", "mse"],
+    "fisher": ["--objective", "fisher"],
     "minmax": ["--start", "minmax"],
     "minmax mse": ["--start", "minmax", "--objective", "mse"],
     "no touch-up": ["--touch-up", "off"],

@@ -71,6 +71,7 @@ constexpr std::array kChoices = {
     BITSMITH_FIELD("static_kv_dtype.fp8", "FP8, calibrated"),
     BITSMITH_FIELD("objective.mse", "Mean square"),
     BITSMITH_FIELD("objective.inverse-norm", "Positions weighted by 1/|output|²"),
+    BITSMITH_FIELD("objective.fisher", "Positions and channels weighted by gradients"),
     BITSMITH_FIELD("touch_up.auto", "For 4 bits and fewer"),
     BITSMITH_FIELD("touch_up.on", "On"),
     BITSMITH_FIELD("touch_up.off", "Off"),

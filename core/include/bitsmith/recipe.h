@@ -50,16 +50,17 @@ struct EnumNames<Smoothing>
     static constexpr std::array<std::string_view, 2> names = {"off", "awq"};
 };
 
-/// How much each position counts in the loss of a block.
+/// How much each position, and each channel, counts in the loss of a block.
 enum class Objective
 {
     Mse, ///< all alike (the reference's behaviour)
-    InverseNorm, ///< by 1 / |output|² of the original block
+    InverseNorm, ///< positions by 1 / |output|² of the original block
+    Fisher, ///< positions and channels by the squared gradient of the original model's loss
 };
 template <>
 struct EnumNames<Objective>
 {
-    static constexpr std::array<std::string_view, 2> names = {"mse", "inverse-norm"};
+    static constexpr std::array<std::string_view, 3> names = {"mse", "inverse-norm", "fisher"};
 };
 
 /// Whether the scales of all layers, and the norms, are tuned together at the end, on the output of the
@@ -131,7 +132,9 @@ void visit_fields(Visitor& v, Self& r)
     v("start", r.start, any_value(),
         "where tuning starts: range of each group, searched range, or compensated rounding");
     v("objective", r.objective, any_value(),
-        "loss of a block: plain mean square, or positions weighted by 1 / |output|^2");
+        "loss of a block: plain mean square, positions weighted by 1 / |output|^2, or positions "
+        "and "
+        "channels by the gradients of the original model, which takes a pass backward");
     v("outlier_fraction", r.outlier_fraction, range(0, 0.5),
         "share of the largest errors that the loss of a block leaves out; 0: none");
     v("selection", r.selection, any_value(),

@@ -142,6 +142,22 @@ void smoothing_of_rounded_inputs(const Subject& s, Issues& found)
     }
 }
 
+void gradient_weights(const Subject& s, Issues& found)
+{
+    const Recipe& r = s.spec.recipe;
+    if (r.objective != Objective::Fisher) {
+        return;
+    }
+    if (!r.uses_calibration()) {
+        found.push_back(finding("recipe.objective",
+            "Weights from gradients need calibration text, and the recipe uses none.",
+            "inverse-norm"));
+    } else if (r.mimic_reference) {
+        found.push_back(finding("recipe.objective",
+            "auto-round has no weights from gradients, and the recipe follows its order.", "mse"));
+    }
+}
+
 /// Layers whose activations have scales from calibration.
 void scales_without_calibration(const Subject& s, Issues& found)
 {
@@ -357,6 +373,7 @@ constexpr Rule kRules[] = {
     {"V40", Severity::Error, cache_numbers},
     {"V41", Severity::Error, imatrix_absent},
     {"V44", Severity::Error, smoothing_without_calibration},
+    {"V45", Severity::Error, gradient_weights},
     {"V32", Severity::Error, unknown_metric},
     {"V33", Severity::Error, nothing_to_measure_on},
     {"V34", Severity::Error, unknown_device},

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/timing.h"
 #include "export/exporter.h"
+#include "run/fisher_weights.h"
 #include "run/imatrix.h"
 #include "run/report_builder.h"
 #include "run/run_folder.h"
@@ -115,6 +116,7 @@ struct JobRunner::Impl
     std::unique_ptr<model::CausalLm> model;
     std::unique_ptr<RunFolder> folder;
     std::optional<calib::CalibrationSet> calibration;
+    std::optional<tune::FisherWeights> fisher; ///< where the recipe wants them
     std::map<std::string, at::Tensor> importance; ///< of layers, where the job names a file of it
 };
 
@@ -188,14 +190,19 @@ void JobRunner::Impl::calibrate()
     for (const std::string& warning : calibration->warnings) {
         context.events.warn("calibration", warning);
     }
+    if (spec.recipe.objective == Objective::Fisher) {
+        fisher = load_or_measure_fisher_weights(context, *model, *folder, *calibration);
+        release_free_memory();
+    }
     emit_memory_sample(context);
 }
 
 void JobRunner::Impl::tune()
 {
     const StageScope stage(context, Stage::Tune, spec.recipe.name);
-    run_tune_stage(
-        context, {spec, *model, *folder, calibration ? &*calibration : nullptr, &importance});
+    run_tune_stage(context,
+        {spec, *model, *folder, calibration ? &*calibration : nullptr, &importance,
+            fisher ? &*fisher : nullptr});
 }
 
 void JobRunner::Impl::touch_up()

@@ -26,6 +26,8 @@ namespace stdfs = std::filesystem;
 constexpr const char* kReference = "reference";
 constexpr const char* kQuantized = "quantized";
 constexpr const char* kSource = "source";
+constexpr const char* kTokens = "tokens";
+constexpr const char* kChannels = "channels";
 constexpr const char* kSame = "same"; ///< metadata: both chains are one tensor
 
 std::string list_text(const std::vector<std::string>& list)
@@ -363,6 +365,22 @@ std::optional<calib::CalibrationSet> RunFolder::load_calibration() const
     }
     calibration.origin = text("origin");
     return calibration;
+}
+
+void RunFolder::publish_fisher_weights(const tune::FisherWeights& weights)
+{
+    tensor::publish_safetensors(impl_->writable(), impl_->folder / run_files::kFisher,
+        {{kTokens, weights.tokens}, {kChannels, weights.channels}}, {});
+}
+
+std::optional<tune::FisherWeights> RunFolder::load_fisher_weights() const
+{
+    const stdfs::path file = impl_->folder / run_files::kFisher;
+    if (!stdfs::exists(file)) {
+        return std::nullopt;
+    }
+    const tensor::SafetensorsReader reader(map_file(file));
+    return tune::FisherWeights{reader.load(kTokens), reader.load(kChannels)};
 }
 
 bool RunFolder::is_touched_up() const

@@ -8,6 +8,7 @@
 // - inputs/NNNN.safetensors: inputs of block N (reference, quantized); only the newest is kept
 // - calibration.safetensors: ids, mask, source of each row; number of held-out rows, origin, names of
 //   the sources and warnings as metadata
+// - fisher.safetensors: tokens and channels of tune::FisherWeights, where the recipe wants them
 // - touched-up.safetensors: what the end-to-end touch-up changed: LAYER.PART -> parts of a layer
 //   (quant::TunablePart, as "scales") that take the place of the block's, NORM.weight -> weights
 //   that take the place of the model's
@@ -19,6 +20,7 @@
 #include "calib/calibration_set.h"
 #include "quant/codec.h"
 #include "tune/block_tuner.h"
+#include "tune/position_weights.h"
 
 #include <bitsmith/model_info.h>
 #include <bitsmith/run_reader.h>
@@ -65,6 +67,9 @@ public:
     void publish_calibration(const calib::CalibrationSet& calibration);
     /// Empty when it is not published yet. Throws FileCorrupt.
     std::optional<calib::CalibrationSet> load_calibration() const;
+    void publish_fisher_weights(const tune::FisherWeights& weights);
+    /// Empty when they are not published yet. Throws FileCorrupt.
+    std::optional<tune::FisherWeights> load_fisher_weights() const;
     bool is_touched_up() const;
     /// All tensors of the file. From then on load() gives the codes with these.
     void publish_touched_up(const std::map<std::string, at::Tensor>& tensors);

@@ -22,6 +22,7 @@ inline constexpr const char* kJournal = "journal";
 inline constexpr const char* kBlocks = "blocks";
 inline constexpr const char* kInputs = "inputs";
 inline constexpr const char* kCalibration = "calibration.safetensors";
+inline constexpr const char* kFisher = "fisher.safetensors";
 inline constexpr const char* kTouchedUp = "touched-up.safetensors";
 inline constexpr const char* kReport = "report.json";
 /// "blocks/0007.safetensors"

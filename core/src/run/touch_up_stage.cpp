@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "eval/divergence.h"
+#include "run/block_passes.h"
 #include "run/tune_stage.h"
 #include "tune/batch_sampler.h"
 #include "tune/cache_rounding.h"
@@ -25,8 +26,6 @@ constexpr int64_t kWindowsPerStep = 4;
 constexpr int64_t kChecks = 3; ///< held-out divergences in the course of a run, the first aside
 /// Layers of so few bits take larger steps, and are touched up unasked.
 constexpr int64_t kFewBits = 3, kMostBits = 4;
-/// Positions whose logits exist at one time.
-constexpr int64_t kPositionsPerChunk = 64;
 
 bool is_in_reach(const PlannedLayer& layer)
 {
@@ -175,13 +174,8 @@ std::unique_ptr<model::DecoderBlock> TouchUp::load_block(int64_t index) const
 /// Inputs of every block, and the output of the last.
 std::vector<at::Tensor> TouchUp::forward(const at::Tensor& samples) const
 {
-    const at::NoGradGuard no_grad;
-    std::vector<at::Tensor> hidden{model_.embed(calibration_.ids.index_select(0, samples))};
-    for (int64_t i = 0; i < model_.n_blocks(); ++i) {
-        context_.checkpoint();
-        hidden.push_back(load_block(i)->forward(hidden.back(), shared_));
-    }
-    return hidden;
+    return block_inputs(context_, model_, calibration_.ids.index_select(0, samples), shared_,
+        [this](int64_t i) { return load_block(i); });
 }
 
 /// Mean divergence over the positions that count, and its gradient where that is wanted; the final
@@ -189,36 +183,23 @@ std::vector<at::Tensor> TouchUp::forward(const at::Tensor& samples) const
 double TouchUp::divergence(
     const at::Tensor& hidden, const at::Tensor& samples, at::Tensor* gradient)
 {
-    const at::Tensor flat = hidden.flatten(0, 1);
     const at::Tensor original = rows(original_, samples).flatten(0, 1);
     const at::Tensor mask = rows(calibration_.mask, samples).flatten().to(at::kFloat);
     const double counted = std::max(mask.sum().item<double>(), 1.0);
-    std::vector<at::Tensor> gradients;
-    double sum = 0;
-    at::Tensor& norm = candidate_.final_norm_module().weight();
-    norm = norm.detach().requires_grad_(gradient != nullptr);
-    for (int64_t first = 0; first < flat.size(0); first += kPositionsPerChunk) {
-        const int64_t count = std::min(kPositionsPerChunk, flat.size(0) - first);
+    const auto loss = [&](const at::Tensor& part, int64_t first) {
         at::Tensor expected;
         {
             const at::NoGradGuard no_grad;
-            expected = model_.logits(original.narrow(0, first, count)).log_softmax(-1);
+            expected = model_.logits(original.narrow(0, first, part.size(0))).log_softmax(-1);
         }
-        const at::AutoGradMode with_gradients(gradient != nullptr);
-        const at::Tensor part =
-            flat.narrow(0, first, count).detach().requires_grad_(gradient != nullptr);
         const at::Tensor found = candidate_.logits(part).log_softmax(-1);
-        const at::Tensor loss =
-            ((expected.exp() * (expected - found)).sum(-1) * mask.narrow(0, first, count)).sum()
-            / counted;
-        sum += loss.item<double>();
-        if (gradient != nullptr) {
-            loss.backward();
-            gradients.push_back(part.grad());
-        }
-    }
+        const at::Tensor each = (expected.exp() * (expected - found)).sum(-1);
+        return (each * mask.narrow(0, first, part.size(0))).sum() / counted;
+    };
+    at::Tensor& norm = candidate_.final_norm_module().weight();
+    norm = norm.detach().requires_grad_(gradient != nullptr);
+    const double sum = sum_over_positions(hidden, loss, gradient);
     if (gradient != nullptr) {
-        *gradient = at::cat(gradients).view(hidden.sizes());
         norms_.at(model_.spec().model_names.final_norm).add_gradient(norm.grad());
         norm = norm.detach();
     }
@@ -231,7 +212,6 @@ void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradien
     for (int64_t i = model_.n_blocks() - 1; i >= 0; --i) {
         context_.checkpoint();
         const auto block = load_block(i);
-        const at::AutoGradMode with_gradients(true);
         std::vector<model::Linear*> touched;
         for (const model::BlockLinear& item : block->linears()) {
             if (layers_.contains(item.linear->name)) {
@@ -243,8 +223,7 @@ void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradien
         for (const model::BlockNorm& item : norms) {
             item.norm->weight().requires_grad_();
         }
-        const at::Tensor input = inputs[static_cast<std::size_t>(i)].detach().requires_grad_(i > 0);
-        block->forward(input, shared_).backward(gradient);
+        gradient = backward_through(*block, shared_, inputs[static_cast<std::size_t>(i)], gradient);
         for (const model::Linear* linear : touched) {
             if (linear->weight.grad().defined()) { // not for an expert that no token reached
                 layers_.at(linear->name)
@@ -254,7 +233,6 @@ void TouchUp::backward(const std::vector<at::Tensor>& inputs, at::Tensor gradien
         for (const model::BlockNorm& item : norms) {
             norms_.at(item.name).add_gradient(item.norm->weight().grad());
         }
-        gradient = input.grad();
     }
 }
 

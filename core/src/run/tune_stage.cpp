@@ -200,6 +200,10 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
         const auto block = stream.next();
         inputs.reuse = true;
         inputs.mask = stage.calibration != nullptr ? stage.calibration->mask : at::Tensor();
+        if (stage.fisher != nullptr) {
+            inputs.position_weights = stage.fisher->tokens[i];
+            inputs.channel_weights = stage.fisher->channels[i];
+        }
         tune::BlockResult result = tune::tune_block(
             context, *block, shared, inputs, stage.folder.plan(), stage.spec.recipe);
         stage.model.tensors().check_unchanged();

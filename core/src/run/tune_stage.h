@@ -17,6 +17,7 @@ struct TuneStage
     RunFolder& folder;
     const calib::CalibrationSet* calibration = nullptr; ///< null: rounding without data
     const std::map<std::string, at::Tensor>* importance = nullptr; ///< see tune::BlockInputs
+    const tune::FisherWeights* fisher = nullptr; ///< exactly when the recipe's objective is Fisher
 };
 
 /// Tunes every block that the run folder does not hold yet. Emits the events of blocks taken from the folder too, with

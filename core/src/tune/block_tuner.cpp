@@ -177,8 +177,9 @@ void BlockTuner::compute_reference()
             concat("block ", block_.index, " has outputs up to ", largest_output_,
                 ", beyond fp16; run the exported model in bf16"));
     }
-    position_weights_ =
-        position_weights(result_.reference_outputs, inputs_.mask, recipe_.objective);
+    position_weights_ = recipe_.objective == Objective::Fisher
+        ? inputs_.position_weights
+        : position_weights(result_.reference_outputs, inputs_.mask, recipe_.objective);
 }
 
 /// Largest inputs of layers whose activations have calibrated scales: those of the original block on
@@ -329,6 +330,7 @@ void BlockTuner::tune(const std::vector<PlannedLinear>& layers)
     };
     task.inputs = chain_;
     task.position_weights = position_weights_;
+    task.channel_weights = inputs_.channel_weights;
     task.outliers = outliers_of(recipe_);
     task.holdout = inputs_.holdout;
     task.micro_batch = micro_batch_;
@@ -404,7 +406,7 @@ double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs)
     const at::Tensor weights = position_weights_.defined() ? rows(position_weights_) : at::Tensor();
     const double elements =
         weights.defined() ? counted_elements(weights, target.size(-1)) : target.numel();
-    return SquaredError(outputs, target, weights, outliers_of(recipe_)).sum
+    return SquaredError(outputs, target, weights, outliers_of(recipe_), inputs_.channel_weights).sum
         / std::max(elements, 1.0);
 }
 
@@ -522,6 +524,11 @@ void check_inputs(const BlockInputs& inputs, const Recipe& recipe)
     BITSMITH_ASSERT(!inputs.quantized.defined() || inputs.quantized.sizes() == reference.sizes());
     BITSMITH_ASSERT(!inputs.mask.defined()
         || inputs.mask.sizes() == at::IntArrayRef({reference.size(0), reference.size(1)}));
+    const at::Tensor &positions = inputs.position_weights, &channels = inputs.channel_weights;
+    const bool is_weighted = recipe.objective == Objective::Fisher;
+    BITSMITH_ASSERT(positions.defined() == is_weighted && channels.defined() == is_weighted);
+    BITSMITH_ASSERT(!is_weighted || positions.sizes() == reference.sizes().slice(0, 2));
+    BITSMITH_ASSERT(!is_weighted || channels.sizes() == reference.sizes().slice(2));
     const bool needs_samples = recipe.iters > 0 || recipe.start == Start::Compensated;
     if (needs_samples && reference.size(0) <= inputs.holdout) {
         fail(ErrorCode::InvalidSpec, "there are no samples to tune on",

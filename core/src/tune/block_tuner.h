@@ -23,6 +23,9 @@ struct BlockInputs
     at::Tensor quantized; ///< same shape: outputs of the quantized blocks before this one
     at::Tensor mask; ///< bool [samples, tokens]: positions that count
     int64_t holdout = 0; ///< the last `holdout` samples are not tuned on
+    /// What positions [samples, tokens] and channels [hidden] of this block's outputs count; exactly
+    /// when the recipe's objective is Fisher. See FisherWeights.
+    at::Tensor position_weights, channel_weights;
     /// The outputs may be written over `reference` and `quantized`, which the caller gives up.
     bool reuse = false;
     /// fp32 [columns] by layer: what the search of ranges weighs input channels by, in place of what

@@ -43,7 +43,7 @@ Outliers outliers_of(const Recipe& recipe)
 }
 
 SquaredError::SquaredError(const at::Tensor& prediction, const at::Tensor& target,
-    const at::Tensor& weights, const Outliers& outliers)
+    const at::Tensor& weights, const Outliers& outliers, const at::Tensor& channels)
 {
     const at::NoGradGuard no_grad;
     const at::ScalarType type = prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -51,6 +51,9 @@ SquaredError::SquaredError(const at::Tensor& prediction, const at::Tensor& targe
     at::Tensor weighted = weights.defined()
         ? difference * weights.to(prediction.device(), type).unsqueeze(-1)
         : difference;
+    if (channels.defined()) {
+        weighted = weighted * channels.to(prediction.device(), type);
+    }
     if (outliers.fraction > 0) {
         // A product, so that what is not finite becomes NaN and is seen.
         weighted.mul_(within_bounds(difference * weighted, outliers));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The tuner's loss: squared differences, each position counted by its weight, outliers left out.
+// The tuner's loss: squared differences, each position and channel counted by its weight, outliers
+// left out.
 #pragma once
 
 #include <bitsmith/recipe.h>
@@ -24,11 +25,13 @@ struct SquaredError
     at::Tensor difference; ///< fp32 (fp64), weight · (prediction - target); no graph
     double sum = 0; ///< of weight · (prediction - target)²
 
+    /// The weight of an element is that of its position times that of its channel.
     /// `weights` bool or floating point [samples, tokens] on any device; undefined: all 1.
+    /// `channels` floating point [hidden], of mean 1, on any device; undefined: all 1.
     /// With k outliers, the elements that would add more to the sum than the (k + 1)-th largest add
     /// nothing and have the difference 0; one that is not finite makes the sum NaN all the same.
     SquaredError(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& weights,
-        const Outliers& outliers = {});
+        const Outliers& outliers = {}, const at::Tensor& channels = {});
 };
 
 /// Weight of all elements in outputs of width `hidden` for `weights` [samples, tokens].

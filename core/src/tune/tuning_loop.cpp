@@ -49,6 +49,11 @@ struct MicroBatch
     { }
 };
 
+SquaredError error_of(const TuningTask& task, const at::Tensor& output, const MicroBatch& batch)
+{
+    return {output, batch.target, batch.weights, task.outliers, task.channel_weights};
+}
+
 template <class Function>
 void over_micro_batches(
     const std::vector<int64_t>& samples, int64_t micro_batch, const Function& function)
@@ -115,7 +120,7 @@ double measure_loss(
         const MicroBatch batch(task, numbers);
         const at::Tensor output = task.forward(batch.hidden);
         elements = positions * static_cast<double>(output.size(-1));
-        sum += SquaredError(output, batch.target, batch.weights, task.outliers).sum;
+        sum += error_of(task, output, batch).sum;
     });
     return sum / std::max(elements, 1.0);
 }
@@ -182,7 +187,7 @@ double TuningLoop::gradients(const std::vector<int64_t>& samples)
         const at::AutoGradMode with_gradients(true);
         const at::Tensor output = task_.forward(batch.hidden);
         elements = positions * static_cast<double>(output.size(-1));
-        SquaredError error(output, batch.target, batch.weights, task_.outliers);
+        SquaredError error = error_of(task_, output, batch);
         sum += error.sum;
         // The gradient of the mean over the whole batch, so that accumulation changes nothing.
         error.difference.mul_(2.0 / std::max(elements, 1.0));

@@ -27,6 +27,7 @@ struct TuningTask
     std::function<at::Tensor(const at::Tensor& samples)> target;
     at::Tensor inputs; ///< [samples, tokens, hidden] on any device
     at::Tensor position_weights; ///< [samples, tokens] or undefined; see SquaredError
+    at::Tensor channel_weights; ///< [width] or undefined; see SquaredError
     Outliers outliers; ///< that losses leave out
     int64_t holdout = 0; ///< the last samples, not tuned on
     int64_t micro_batch = 1; ///< samples per forward

@@ -85,6 +85,7 @@ void ArgsTest::readsFlags_data()
     row("window of the evaluation", {"--eval-seqlen", "256"}, "evaluation.seqlen", "256");
     row("window of the calibration", {"--seqlen", "256"}, "recipe.seqlen", "256");
     row("choice", {"--selection", "last"}, "recipe.selection", "last");
+    row("weights of the loss", {"--objective", "fisher"}, "recipe.objective", "fisher");
     row("calibration", {"--calibration", "filtered"}, "calibration.packing", "filtered");
     row("rules", {"--override", "*v_proj=W8A16", "--override", "a=keep"}, "scheme.overrides",
         "*v_proj=W8A16;a=keep");

@@ -188,6 +188,16 @@ const std::vector<RuleCase>& cases()
                 s.scheme.scheme = "MXFP4";
                 s.recipe.smoothing = Smoothing::Awq;
             }},
+        {"V45", Severity::Error, "recipe.objective",
+            [](auto& s, auto&) {
+                s.recipe = named_recipe("rtn");
+                s.recipe.objective = Objective::Fisher;
+            }},
+        {"V45", Severity::Error, "recipe.objective",
+            [](auto& s, auto&) {
+                apply_reference_mode(s);
+                s.recipe.objective = Objective::Fisher;
+            }},
         {"V41", Severity::Error, "calibration.imatrix",
             [](auto& s, auto&) { s.calibration.imatrix = "/nowhere/imatrix.gguf"; }},
         {"V41", Severity::Warning, "recipe.start",

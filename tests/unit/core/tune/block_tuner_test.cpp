@@ -103,6 +103,9 @@ private Q_SLOTS:
     void compensatesWithoutSteps();
     void compensatesWithoutTheHeldOut();
     void weighsPositionsByTheirOutputs();
+    void weighsPositionsAndChannelsAsTold();
+    void takesNothingFromPositionsOfNoWeight_data();
+    void takesNothingFromPositionsOfNoWeight();
     void stopsWhenNothingImproves();
     void roundsWithoutSteps();
     void roundsWithoutData();
@@ -381,6 +384,63 @@ void BlockTunerTest::weighsPositionsByTheirOutputs()
     recipe.objective = Objective::InverseNorm;
     const double weighted = error_elsewhere(tune_tiny(recorded, inputs, recipe, scheme_of(2)));
     QVERIFY2(weighted < 0.9 * plain, qPrintable(QString("%1, %2").arg(weighted).arg(plain)));
+}
+
+void BlockTunerTest::weighsPositionsAndChannelsAsTold()
+{
+    Recipe recipe = recipe_of(80, Selection::Last);
+    recipe.objective = Objective::Fisher;
+    recipe.batch_size = 16; // all samples, so that losses are those of all
+    const auto error_of_the_first = [&](double their_weight) {
+        BlockInputs inputs = inputs_of();
+        inputs.position_weights = at::rand({16, 12}) + 0.5;
+        inputs.channel_weights = at::ones({32});
+        inputs.channel_weights.narrow(0, 0, 8).fill_(their_weight);
+        inputs.channel_weights /= inputs.channel_weights.mean();
+        Recorded recorded;
+        const BlockResult result = tune_tiny(recorded, inputs, recipe, scheme_of(2));
+        const at::Tensor squares = (result.quantized_outputs - result.reference_outputs).square();
+        const at::Tensor weights = inputs.position_weights.unsqueeze(-1) * inputs.channel_weights;
+        const double loss = ((squares * weights).sum() / weights.sum()).item<double>();
+        return std::pair(squares.narrow(2, 0, 8).mean().item<double>(),
+            std::abs(result.summary.loss - loss) < 1e-5 * loss);
+    };
+    const auto [plain, is_plain_loss] = error_of_the_first(1);
+    const auto [weighted, is_weighted_loss] = error_of_the_first(50);
+    QVERIFY2(weighted < 0.9 * plain, qPrintable(QString("%1, %2").arg(weighted).arg(plain)));
+    QVERIFY(is_plain_loss && is_weighted_loss);
+}
+
+void BlockTunerTest::takesNothingFromPositionsOfNoWeight_data()
+{
+    QTest::addColumn<int>("start");
+    QTest::addColumn<int>("steps");
+    QTest::newRow("steps") << static_cast<int>(Start::MinMax) << 8;
+    QTest::newRow("searched ranges") << static_cast<int>(Start::Search) << 0;
+    QTest::newRow("compensated rounding") << static_cast<int>(Start::Compensated) << 0;
+}
+
+void BlockTunerTest::takesNothingFromPositionsOfNoWeight()
+{
+    QFETCH(int, start);
+    QFETCH(int, steps);
+    Recipe recipe = recipe_of(steps, Selection::Last);
+    recipe.start = static_cast<Start>(start);
+    recipe.objective = Objective::Fisher;
+    const auto codes_of = [&](int64_t changed, double factor) {
+        BlockInputs inputs = inputs_of();
+        inputs.position_weights = at::ones({16, 12});
+        inputs.position_weights.select(1, 3).zero_();
+        inputs.channel_weights = at::ones({32});
+        inputs.quantized.select(1, changed).mul_(factor);
+        Recorded recorded;
+        return tune_tiny(recorded, inputs, recipe, scheme_of(2)).layers[0].weight;
+    };
+    const auto is_same = [](const quant::QuantizedWeight& a, const quant::QuantizedWeight& b) {
+        return at::equal(a.codes, b.codes) && at::equal(a.scales, b.scales);
+    };
+    QVERIFY(is_same(codes_of(3, 1), codes_of(3, 5)));
+    QVERIFY(!is_same(codes_of(4, 1), codes_of(4, 5)));
 }
 
 void BlockTunerTest::stopsWhenNothingImproves()

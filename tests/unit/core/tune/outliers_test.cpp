@@ -97,6 +97,7 @@ private Q_SLOTS:
     void leavesOutExactlyTheLargest();
     void leavesOutOneAtLeast();
     void changesNothingWhenNoneIsLeftOut();
+    void weighsChannelsToo();
     void doesNotHideWhatIsNotFinite();
     void givesTheCodesOfPlainAutograd();
     void doesNotDependOnMicroBatches();
@@ -174,6 +175,25 @@ void OutliersTest::changesNothingWhenNoneIsLeftOut()
     const SquaredError weighted(m_prediction, m_target, m_weights, {0, true});
     QVERIFY(same_bits(weighted.difference, difference * m_weights.unsqueeze(-1)));
     QCOMPARE(weighted.sum, at::dot(flat, weighted.difference.reshape({-1})).item<double>());
+}
+
+void OutliersTest::weighsChannelsToo()
+{
+    at::Tensor channels = at::rand({50}) + 0.1;
+    channels /= channels.mean();
+    const at::Tensor difference = m_prediction - m_target;
+    const at::Tensor weights = m_weights.unsqueeze(-1) * channels; // [3, 20, 50]
+    const SquaredError error(m_prediction, m_target, m_weights, {}, channels);
+    QVERIFY(at::allclose(error.difference, difference * weights));
+    const at::Tensor squares = difference.to(at::kDouble).square() * weights.to(at::kDouble);
+    const double expected = squares.sum().item<double>();
+    QVERIFY(std::abs(error.sum - expected) < 1e-5 * expected);
+
+    // Left out is what would add most with both weights.
+    const SquaredError bounded(m_prediction, m_target, m_weights, {0.01, true}, channels);
+    const at::Tensor largest = std::get<0>(squares.view({3, 1000}).topk(10, 1));
+    const double rest = expected - largest.sum().item<double>();
+    QVERIFY(std::abs(bounded.sum - rest) < 1e-5 * expected);
 }
 
 void OutliersTest::doesNotHideWhatIsNotFinite()

@@ -80,7 +80,9 @@ void RecipeTest::namesTheNearestRecipeInErrors()
 void RecipeTest::referenceModeSetsEveryDifference()
 {
     JobSpec spec;
+    spec.recipe.objective = Objective::Fisher;
     apply_reference_mode(spec);
+    QCOMPARE(spec.recipe.objective, Objective::Mse);
     QCOMPARE(spec.recipe.selection, Selection::Minibatch);
     QVERIFY(spec.recipe.mimic_reference);
     QCOMPARE(spec.calibration.packing, Packing::Filtered);
