@@ -18,11 +18,21 @@ constexpr int64_t kBytesPerTensor = 512; ///< its line in the header, and its na
 constexpr std::string_view kDtype = "float16"; ///< of scales, and of what kernels compute with
 constexpr PackedIntStyle kStyle{"auto_awq", PackedIntOrder::Awq};
 
-/// Readers leave every layer as it is whose name contains one of the kept names.
-std::string kept_by_accident(const ExportInput& input)
+std::vector<std::string> kept_in(const Plan& plan)
 {
-    const std::vector<std::string> kept = kept_layers(input);
-    for (const PlannedLayer& layer : input.plan.layers) {
+    std::vector<std::string> names;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (!layer.scheme.is_quantized()) {
+            names.push_back(layer.name);
+        }
+    }
+    return names;
+}
+
+/// Readers leave every layer as it is whose name contains one of the kept names.
+std::string kept_by_accident(const Plan& plan, const std::vector<std::string>& kept)
+{
+    for (const PlannedLayer& layer : plan.layers) {
         for (const std::string& name : kept) {
             if (layer.scheme.is_quantized() && layer.name.find(name) != std::string::npos) {
                 return concat("readers of auto_awq that keep ", name, " would also keep ",
@@ -37,7 +47,7 @@ std::vector<PackedIntTensor> layout_of(const ExportInput& input)
 {
     std::string reason = AutoAwqExporter().plan_refusal(input.plan);
     if (reason.empty()) {
-        reason = kept_by_accident(input);
+        reason = kept_by_accident(input.plan, kept_layers(input));
     }
     if (!reason.empty()) {
         fail(ErrorCode::UnsupportedScheme, reason, {{"format", "auto_awq"}},
@@ -55,7 +65,8 @@ std::string AutoAwqExporter::plan_refusal(const Plan& plan) const
             return concat("readers of auto_awq never quantize the output head (", layer.name, ")");
         }
     }
-    return mixed_refusal(plan, id());
+    const std::string mixed = mixed_refusal(plan, id());
+    return mixed.empty() ? kept_by_accident(plan, kept_in(plan)) : mixed;
 }
 
 Json auto_awq_config(const ExportInput& input)

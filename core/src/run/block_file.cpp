@@ -12,6 +12,18 @@
 
 namespace bitsmith {
 
+namespace tune {
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, KeptLayer>
+void visit_fields(Visitor& v, Self& k)
+{
+    v("name", k.name, any_value(), "layer");
+    v("reason", k.reason, any_value(), "why it stays as it is");
+}
+
+} // namespace tune
+
 namespace {
 
 constexpr const char* kBlockKey = "block";
@@ -55,6 +67,7 @@ struct BlockRecord
 {
     BlockFinished summary;
     std::vector<LayerRecord> layers;
+    std::vector<tune::KeptLayer> kept;
     std::optional<double> key_max, value_max;
 };
 template <class Visitor, class Self>
@@ -63,6 +76,7 @@ void visit_fields(Visitor& v, Self& r)
 {
     v("summary", r.summary, any_value(), "losses");
     v("layers", r.layers, any_value(), "layers");
+    v("kept", r.kept, any_value(), "layers that stay as they are because their numbers fail");
     v("key_max", r.key_max, any_value(), "largest magnitude of keys in the cache");
     v("value_max", r.value_max, any_value(), "largest magnitude of values in the cache");
 }
@@ -109,6 +123,7 @@ void publish_block_file(
 {
     BlockRecord record;
     record.summary = result.summary;
+    record.kept = result.kept;
     for (const tune::FinishedLayer& layer : result.layers) {
         record.layers.push_back({layer.name, layer.weight.scheme, layer.errors});
     }
@@ -135,6 +150,7 @@ BlockFile::BlockFile(const std::filesystem::path& file)
     fail_on(read_fields(parse_json(text->second, file_), record, Strictness::Lenient),
         ErrorCode::FileCorrupt, file_);
     summary_ = record.summary;
+    kept_ = std::move(record.kept);
     key_max_ = record.key_max;
     value_max_ = record.value_max;
     for (LayerRecord& layer : record.layers) {

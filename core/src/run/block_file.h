@@ -4,8 +4,9 @@
 // Tensors per layer L: "L.codes" uint8 [rows, columns], "L.scales" [rows, groups], "L.zeros" where
 // the scheme has them; "L.column_factors" and "L.row_factors" fp32 where it was smoothed. Behind them
 // the norms that smoothing changed, "NORM.weight", by name. Metadata: "block" is JSON {"summary":
-// BlockFinished, "layers": [{"name", "scheme", "errors"}], "key_max", "value_max": null unless the
-// cache is quantized}, "crc32" covers that text and the bytes of all tensors in order.
+// BlockFinished, "layers": [{"name", "scheme", "errors"}], "kept": [{"name", "reason"}] of planned
+// layers that are not there, "key_max", "value_max": null unless the cache is quantized}, "crc32"
+// covers that text and the bytes of all tensors in order.
 #pragma once
 
 #include "base/file_ops.h"
@@ -28,6 +29,7 @@ public:
 
     const BlockFinished& summary() const { return summary_; }
     const std::vector<LayerFinished>& errors() const { return errors_; }
+    const std::vector<tune::KeptLayer>& kept() const { return kept_; }
     quant::CacheMaxima cache() const;
     quant::NamedNorms norms() const;
     /// Of smoothing; undefined for a layer that was not smoothed.
@@ -43,6 +45,7 @@ private:
     std::string file_;
     std::shared_ptr<const tensor::SafetensorsReader> reader_;
     BlockFinished summary_;
+    std::vector<tune::KeptLayer> kept_;
     std::optional<double> key_max_, value_max_; ///< of the cache
     std::vector<LayerFinished> errors_;
     std::vector<Scheme> schemes_; ///< same order as errors_

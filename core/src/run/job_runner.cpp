@@ -136,7 +136,7 @@ void JobRunner::Impl::load()
     }
     importance = read_importance(context, spec, *source, plan);
     if (!resume) {
-        require_finite_weights(context, *source->tensors);
+        require_finite_weights(context, *source->tensors, spec.scheme.keep);
     }
     folder = resume ? RunFolder::resume(disk(), spec.runtime.run_dir, spec, source->info)
                     : RunFolder::create(disk(), spec.runtime.run_dir, spec, source->info, plan);

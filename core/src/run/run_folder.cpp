@@ -14,6 +14,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 
@@ -110,6 +111,7 @@ struct RunFolder::Impl
     }
     std::shared_ptr<const BlockFile> block(int64_t index) const;
     int64_t block_of(std::string_view layer) const;
+    void keep(const std::vector<tune::KeptLayer>& layers);
     quant::NamedNorms touched_norms() const;
     void put_touched(std::string_view layer, quant::QuantizedWeight& weight) const;
     void publish_inputs(int64_t index, const tune::BlockResult& result) const;
@@ -141,6 +143,25 @@ int64_t RunFolder::Impl::block_of(std::string_view layer) const
         return -1;
     }
     return planned->block_index >= 0 ? planned->block_index : record.blocks;
+}
+
+/// Follows in the plan what tuning had to decide.
+void RunFolder::Impl::keep(const std::vector<tune::KeptLayer>& layers)
+{
+    bool is_new = false;
+    for (PlannedLayer& planned : record.plan.layers) {
+        const auto kept = std::find_if(layers.begin(), layers.end(),
+            [&planned](const tune::KeptLayer& layer) { return layer.name == planned.name; });
+        if (kept != layers.end() && planned.scheme.is_quantized()) {
+            planned.scheme = keep_scheme();
+            planned.reason = kept->reason;
+            planned.as_asked = false;
+            is_new = true;
+        }
+    }
+    if (is_new) {
+        publish_run_record(writable(), folder, record);
+    }
 }
 
 void RunFolder::Impl::publish_inputs(int64_t index, const tune::BlockResult& result) const
@@ -218,6 +239,9 @@ std::unique_ptr<RunFolder> RunFolder::resume(
         impl.record.spec = spec;
         publish_run_record(fs, impl.folder, impl.record);
     }
+    if (const int64_t finished = run->finished_blocks(); finished > 0) {
+        impl.keep(impl.block(finished - 1)->kept());
+    }
     return run;
 }
 
@@ -279,6 +303,7 @@ void RunFolder::publish_block(int64_t index, const tune::BlockResult& result, bo
     }
     impl_->checked.erase(index);
     publish_block_file(impl_->writable(), impl_->numbered(run_files::kBlocks, index), result);
+    impl_->keep(result.kept);
     impl_->remove_inputs_except(keep_inputs ? index + 1 : -1);
     flush();
 }

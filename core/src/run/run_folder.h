@@ -58,7 +58,8 @@ public:
     /// are published as one more block.
     int64_t finished_blocks() const;
     /// Publishes the inputs of the next block, then this block, then removes older inputs: in this
-    /// order a kill in between leaves the inputs of the first unfinished block on disk.
+    /// order a kill in between leaves the inputs of the first unfinished block on disk. Layers that
+    /// the block keeps are kept in the plan from then on; a kill before that is made up for on resume.
     void publish_block(int64_t index, const tune::BlockResult& result, bool keep_inputs);
     BlockFinished block_summary(int64_t index) const;
     std::vector<LayerFinished> block_errors(int64_t index) const;

@@ -9,7 +9,12 @@
 #include "tune/layer_tuner.h"
 #include "tune/quantized_linear.h"
 
+#include <bitsmith/catalog.h>
+
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 
 namespace bitsmith {
 
@@ -112,6 +117,20 @@ at::Tensor normed(RunContext& context, const model::CausalLm& model, at::Tensor 
     return at::cat(parts, 0);
 }
 
+/// Whether every format of the job holds the plan with these layers as they are.
+bool formats_hold_kept(const TuneStage& stage, const std::vector<std::string>& layers)
+{
+    Plan plan = stage.folder.plan();
+    for (PlannedLayer& layer : plan.layers) {
+        if (std::find(layers.begin(), layers.end(), layer.name) != layers.end()) {
+            layer.scheme = keep_scheme();
+        }
+    }
+    const std::vector<std::string>& formats = stage.spec.exports.formats;
+    return std::all_of(formats.begin(), formats.end(),
+        [&plan](const std::string& format) { return format_plan_refusal(format, plan).empty(); });
+}
+
 /// The output head on what the last block gives; published as the block behind the last one.
 void tune_head(RunContext& context, const TuneStage& stage, tune::BlockInputs inputs)
 {
@@ -192,6 +211,9 @@ void run_tune_stage(RunContext& context, const TuneStage& stage)
     }
     tune::BlockInputs inputs = inputs_for(context, stage, finished);
     inputs.importance = stage.importance;
+    inputs.may_keep = [&stage](const std::vector<std::string>& layers) {
+        return formats_hold_kept(stage, layers);
+    };
     const int64_t tokens = stage.calibration != nullptr ? stage.calibration->ids.size(1) : 1;
     const model::BlockShared shared = stage.model.shared(tokens);
     model::BlockStream stream(stage.model, finished);

@@ -10,7 +10,19 @@
 
 namespace bitsmith {
 
-void require_finite_weights(RunContext& context, const tensor::TensorSource& tensors)
+namespace {
+
+/// Whether the layer of a tensor is named in full; a broad pattern must not hide damage.
+bool is_kept(std::string_view tensor, const std::vector<std::string>& keep)
+{
+    const std::string_view layer = tensor.substr(0, tensor.rfind('.'));
+    return std::find(keep.begin(), keep.end(), layer) != keep.end();
+}
+
+} // namespace
+
+void require_finite_weights(
+    RunContext& context, const tensor::TensorSource& tensors, const std::vector<std::string>& keep)
 {
     constexpr std::size_t kShown = 5;
     const auto& entries = tensors.entries();
@@ -18,7 +30,12 @@ void require_finite_weights(RunContext& context, const tensor::TensorSource& ten
     for (std::size_t i = 0; i < entries.size(); ++i) {
         context.checkpoint();
         const std::string& name = entries[i].name;
-        if (const int64_t count = tensor::count_non_finite(tensors.load(name)); count > 0) {
+        const int64_t count = tensor::count_non_finite(tensors.load(name));
+        if (count > 0 && is_kept(name, keep)) {
+            context.events.warn("not_finite",
+                concat(name, " holds ", count,
+                    " NaN or infinite values; it stays as it is, as 'keep' asks"));
+        } else if (count > 0) {
             bad.push_back(concat(name, " (", count, ")"));
         }
         context.events.emit(StageProgress{Stage::Load, static_cast<int64_t>(i + 1),
@@ -27,11 +44,10 @@ void require_finite_weights(RunContext& context, const tensor::TensorSource& ten
     if (bad.empty()) {
         return;
     }
-    const std::size_t n_bad = bad.size();
-    bad.resize(std::min(n_bad, kShown));
     fail(ErrorCode::NumericFailure, "the model's weights hold NaN or infinite values",
-        {{"tensors", concat(n_bad)}, {"found", join(bad, ", ")}},
-        "The file is damaged or training diverged; fetch it again or take another checkpoint");
+        {{"tensors", concat(bad.size())}, {"found", some_of(bad, kShown)}},
+        "The file is damaged or training diverged; fetch it again or take another checkpoint. To "
+        "go on all the same, name the layers in full with --keep");
 }
 
 } // namespace bitsmith

@@ -6,6 +6,7 @@
 #include "tune/cache_rounding.h"
 #include "tune/compensation.h"
 #include "tune/input_importance.h"
+#include "tune/kept_layers.h"
 #include "tune/layer_errors.h"
 #include "tune/numeric_check.h"
 #include "tune/position_weights.h"
@@ -52,11 +53,12 @@ public:
         }
     }
 
-    BlockResult run(const std::vector<PlannedLinear>& layers);
+    BlockResult run(std::vector<PlannedLinear> layers);
 
 private:
     at::Tensor forward(const at::Tensor& hidden) const;
     bool widen();
+    bool widen_after(const NotFinite& found);
     void narrow();
     at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
@@ -71,7 +73,8 @@ private:
     void quantize(const std::vector<PlannedLinear>& layers);
     void finish_layers(const std::vector<PlannedLinear>& layers);
     void measure_rounding(const std::vector<PlannedLinear>& layers);
-    void measure_outputs(const std::vector<PlannedLinear>& layers);
+    void measure_outputs(std::vector<PlannedLinear>& layers);
+    bool keep_failing(std::vector<PlannedLinear>& layers, const NotFinite& found);
     void compute_quantized();
     void summarize();
     /// Samples on which the losses of the summary are taken.
@@ -113,6 +116,17 @@ bool BlockTuner::widen()
     return true;
 }
 
+bool BlockTuner::widen_after(const NotFinite& found)
+{
+    const bool is_wider = widen();
+    if (is_wider) {
+        context_.events.warn("numeric_precision",
+            concat("block ", block_.index, ": ", found.tensor,
+                " is not finite in 16 bits; the block computes in fp32"));
+    }
+    return is_wider;
+}
+
 void BlockTuner::narrow()
 {
     if (wide_) {
@@ -132,18 +146,14 @@ at::Tensor BlockTuner::finite_forward(const at::Tensor& hidden, at::ScalarType s
             largest_output_ = std::max(largest_output_, largest);
             return output;
         }
-        const std::string tensor = first_not_finite(block_, [&] { forward(hidden); });
-        const bool is_wide = !widen();
-        if (is_wide) {
+        const NotFinite found = first_not_finite(block_, [&] { forward(hidden); });
+        if (!widen_after(found)) {
             fail(ErrorCode::NumericFailure, "the outputs of a block are not finite",
-                {{"block", std::to_string(block_.index)}, {"tensor", tensor},
+                {{"block", std::to_string(block_.index)}, {"tensor", found.tensor},
                     {"element type", c10::toString(stored)}},
                 "the model may overflow on this calibration text; take other text, or keep the "
                 "layer at 16 bits");
         }
-        context_.events.warn("numeric_precision",
-            concat("block ", block_.index, ": ", tensor,
-                " is not finite in 16 bits; the block computes in fp32"));
     }
 }
 
@@ -354,26 +364,58 @@ void BlockTuner::finish_layers(const std::vector<PlannedLinear>& layers)
     }
 }
 
+/// Gives the layer after which numbers are not finite, and its unit, their weights back. False: they
+/// may not stay, or no quantized layer is the cause.
+bool BlockTuner::keep_failing(std::vector<PlannedLinear>& layers, const NotFinite& found)
+{
+    if (has_factors(factors_)) {
+        return false; // weights as they were no longer fit the norms and rows before them
+    }
+    const std::vector<KeptLayer> kept =
+        keep_unit(layers, found.layer, found.tensor + " is not finite", inputs_);
+    for (std::size_t i = layers.size(); i-- > 0;) {
+        model::Linear& linear = *layers[i].linear;
+        if (!contains(kept, linear.name)) {
+            continue;
+        }
+        linear.weight = originals_[i].to(linear.weight.scalar_type());
+        linear.input_transform.reset();
+        const auto at = static_cast<std::ptrdiff_t>(i);
+        layers.erase(layers.begin() + at);
+        originals_.erase(originals_.begin() + at);
+        factors_.erase(factors_.begin() + at);
+        starts_.erase(starts_.begin() + at);
+        result_.layers.erase(result_.layers.begin() + at);
+    }
+    result_.kept.insert(result_.kept.end(), kept.begin(), kept.end());
+    return !kept.empty();
+}
+
 /// Errors of the layers' outputs, on as many tokens as the statistics take.
-void BlockTuner::measure_outputs(const std::vector<PlannedLinear>& layers)
+void BlockTuner::measure_outputs(std::vector<PlannedLinear>& layers)
 {
     const at::NoGradGuard no_grad;
     const int64_t count = (OutputErrorHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
     const at::Tensor hidden = chain_.narrow(0, 0, std::min(count, chain_.size(0))).to(device_);
-    at::Tensor outputs;
-    do {
+    while (true) {
         std::deque<OutputErrorHook> statistics;
         std::deque<model::LinearHookScope> hooks;
         for (std::size_t i = 0; i < layers.size(); ++i) {
             statistics.emplace_back(originals_[i]);
             hooks.emplace_back(*layers[i].linear, statistics.back());
         }
-        outputs = forward(hidden);
+        const at::Tensor outputs = forward(hidden);
         for (std::size_t i = 0; i < layers.size(); ++i) {
             statistics[i].report(result_.layers[i].errors);
         }
-    } while (!std::isfinite(largest_magnitude(outputs)) && widen());
-    originals_.clear();
+        if (std::isfinite(largest_magnitude(outputs))) {
+            return;
+        }
+        const NotFinite found = first_not_finite(block_, [&] { forward(hidden); });
+        if (!widen_after(found) && !keep_failing(layers, found)) {
+            return; // the error comes where the outputs are needed
+        }
+    }
 }
 
 void BlockTuner::compute_quantized()
@@ -414,8 +456,7 @@ double BlockTuner::loss_on(const at::Tensor& samples, const at::Tensor& outputs)
 /// starts from there its first loss is the same.
 void BlockTuner::measure_rounding(const std::vector<PlannedLinear>& layers)
 {
-    const bool is_smoothed = std::any_of(factors_.begin(), factors_.end(),
-        [](const WeightFactors& factors) { return factors.defined(); });
+    const bool is_smoothed = has_factors(factors_);
     if (recipe_.start == Start::MinMax && !is_smoothed && !outcome_.first_batch.empty()) {
         result_.summary.loss_rtn = outcome_.loss_start;
         return;
@@ -480,9 +521,10 @@ void BlockTuner::quantize(const std::vector<PlannedLinear>& layers)
     finish_layers(layers);
 }
 
-BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
+BlockResult BlockTuner::run(std::vector<PlannedLinear> layers)
 {
     const Stopwatch watch;
+    result_.kept = set_apart(layers, inputs_);
     const int64_t iters = layers.empty() ? 0 : recipe_.iters;
     context_.events.emit(BlockStarted{block_.index, static_cast<int64_t>(layers.size()), iters});
     compute_reference();
@@ -500,8 +542,9 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
     } else {
         quantize(layers);
     }
-    measure_rounding(layers);
     measure_outputs(layers);
+    measure_rounding(layers);
+    originals_.clear();
     compute_quantized();
     summarize();
     narrow();
@@ -510,8 +553,9 @@ BlockResult BlockTuner::run(const std::vector<PlannedLinear>& layers)
         result_.layers[i].factors = std::move(factors_[i]);
     }
     for (const FinishedLayer& layer : result_.layers) {
-        context_.events.emit(layer.errors);
+        report_layer(context_, layer);
     }
+    report_kept(context_, block_.index, result_.kept);
     result_.summary.seconds = watch.seconds();
     context_.events.emit(result_.summary);
     return std::move(result_);

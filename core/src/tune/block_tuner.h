@@ -10,6 +10,7 @@
 #include <bitsmith/plan.h>
 #include <bitsmith/recipe.h>
 
+#include <functional>
 #include <map>
 
 namespace bitsmith::tune {
@@ -31,6 +32,8 @@ struct BlockInputs
     /// fp32 [columns] by layer: what the search of ranges weighs input channels by, in place of what
     /// it measures. May be null, and need not know every layer.
     const std::map<std::string, at::Tensor>* importance = nullptr;
+    /// Whether these layers may stay as they are when their numbers fail; empty: none may.
+    std::function<bool(const std::vector<std::string>& layers)> may_keep;
 };
 
 struct FinishedLayer
@@ -39,11 +42,20 @@ struct FinishedLayer
     quant::QuantizedWeight weight;
     LayerFinished errors; ///< against the weight with the factors
     WeightFactors factors; ///< of smoothing
+    int64_t small_groups = 0; ///< see groups_below_scales
+};
+
+/// A layer that the plan quantizes and that stays as it is, because its numbers fail.
+struct KeptLayer
+{
+    std::string name;
+    std::string reason; ///< "stays at 16 bits: ..."
 };
 
 struct BlockResult
 {
     std::vector<FinishedLayer> layers; ///< planned layers of this block, in execution order
+    std::vector<KeptLayer> kept; ///< the planned layers that are not among them
     BlockFinished summary;
     quant::NamedNorms norms; ///< that smoothing changed
     quant::CacheMaxima cache; ///< when the recipe quantizes the key/value cache
@@ -65,7 +77,10 @@ struct BlockResult
 /// Numbers that are not finite (ahead.md 4.11): see run_tuning; when steps are given up, the layers
 /// are rounded to searched ranges. A block of 16-bit numbers whose outputs overflow computes in
 /// fp32 from there on, with a Warning. Outputs beyond fp16 give a Warning in the first block that
-/// has them.
+/// has them. A layer whose weights no scale of its scheme reaches, or after which the quantized block
+/// has such numbers even so, stays as it is where inputs.may_keep allows that, and with it what
+/// runtimes fuse with it; each with a Warning, and a LayerFinished of the scheme "keep" whose
+/// deviation says why.
 ///
 /// Throws NumericFailure with the tensor when inputs or outputs of the block are not finite, and
 /// with the layer for weights that are not; InvalidSpec for steps without samples to tune on,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tune/layer_errors.h"
 
+#include "quant/affine.h"
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -35,6 +37,26 @@ double decibels(double signal, double noise)
         return -kMaxDecibels;
     }
     return std::clamp(10.0 * std::log10(signal / noise), -kMaxDecibels, kMaxDecibels);
+}
+
+int64_t groups_below_scales(const at::Tensor& original, const quant::QuantizedWeight& codes)
+{
+    constexpr double kNoise = 1e-6; // of the squares of a layer
+    const at::NoGradGuard no_grad;
+    if (!quant::is_affine(codes.scheme)) {
+        return 0;
+    }
+    const at::Tensor smallest =
+        codes.scales.to(original.device(), at::kFloat).abs() <= quant::kScaleThreshold;
+    if (!smallest.any().item<bool>()) {
+        return 0;
+    }
+    const quant::GroupLayout layout(codes.scheme, codes.rows(), codes.columns());
+    const at::Tensor squares =
+        layout.per_row(layout.split(original.to(at::kFloat)).square().sum(2));
+    const at::Tensor lost = smallest.reshape(squares.sizes()).logical_and(squares > 0);
+    const double share = (squares * lost).sum().item<double>();
+    return share > kNoise * squares.sum().item<double>() ? lost.sum().item<int64_t>() : 0;
 }
 
 void measure_weight(const at::Tensor& original, const at::Tensor& quantized, LayerFinished& errors)

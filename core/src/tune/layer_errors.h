@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/linear.h"
+#include "quant/codec.h"
 
 #include <bitsmith/event.h>
 
@@ -17,6 +18,10 @@ double decibels(double signal, double noise);
 
 /// Fills mse, cosine and sqnr_db of `errors` from two weights [out, in].
 void measure_weight(const at::Tensor& original, const at::Tensor& quantized, LayerFinished& errors);
+
+/// Groups of an integer scheme whose weights are too small for its fp16 scales, so that most of them
+/// became 0; 0 when all of these together carry less than the rounding noise of 8 bits.
+int64_t groups_below_scales(const at::Tensor& original, const quant::QuantizedWeight& codes);
 
 /// While set on a layer that already holds its quantized weight: computes its output as usual and
 /// compares it with the original weight's on the same input, for the first kTokens tokens it sees.

@@ -105,7 +105,7 @@ FinishedLayer tune_layer(RunContext& context, model::Linear& linear, const Block
     if (inputs.reference.defined()) {
         measure_outputs(linear, original, chain_of(inputs, recipe), finished.errors);
     }
-    context.events.emit(finished.errors);
+    report_layer(context, finished);
     return finished;
 }
 

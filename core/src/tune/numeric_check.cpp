@@ -18,22 +18,26 @@ namespace {
 class FiniteHook final : public model::LinearHook
 {
 public:
-    explicit FiniteHook(std::string& found)
+    /// `before`: the layer computed last, over all hooks.
+    FiniteHook(NotFinite& found, std::string& before)
         : found_(found)
+        , before_(before)
     { }
     at::Tensor forward(const model::Linear& linear, const at::Tensor& x) override
     {
         at::Tensor y = linear.product(x, linear.weight);
-        if (found_.empty() && !std::isfinite(largest_magnitude(x))) {
-            found_ = "input of " + linear.name;
-        } else if (found_.empty() && !std::isfinite(largest_magnitude(y))) {
-            found_ = "output of " + linear.name;
+        if (found_.tensor.empty() && !std::isfinite(largest_magnitude(x))) {
+            found_ = {"input of " + linear.name, before_};
+        } else if (found_.tensor.empty() && !std::isfinite(largest_magnitude(y))) {
+            found_ = {"output of " + linear.name, linear.name};
         }
+        before_ = linear.name;
         return y;
     }
 
 private:
-    std::string& found_;
+    NotFinite& found_;
+    std::string& before_;
 };
 
 } // namespace
@@ -63,17 +67,18 @@ double require_finite(const at::Tensor& x, const std::string& name)
         "the model may overflow on this calibration text; check its files, or take other text");
 }
 
-std::string first_not_finite(model::DecoderBlock& block, const std::function<void()>& forward)
+NotFinite first_not_finite(model::DecoderBlock& block, const std::function<void()>& forward)
 {
     const at::NoGradGuard no_grad;
-    std::string found;
-    FiniteHook hook(found);
+    NotFinite found;
+    std::string before;
+    FiniteHook hook(found, before);
     std::deque<model::LinearHookScope> scopes;
     for (const model::BlockLinear& entry : block.linears()) {
         scopes.emplace_back(*entry.linear, hook);
     }
     forward();
-    return found.empty() ? "output of the block" : found;
+    return found.tensor.empty() ? NotFinite{"output of the block", {}} : found;
 }
 
 } // namespace bitsmith::tune

@@ -19,8 +19,16 @@ double largest_magnitude(const at::Tensor& x);
 /// unless those of `x` are finite.
 double require_finite(const at::Tensor& x, const std::string& name);
 
-/// The tensor in which `forward` of `block`, whose layers multiply by the weights they hold, first
-/// has values that are not finite: "input of LAYER", "output of LAYER", or the output of the block.
-std::string first_not_finite(model::DecoderBlock& block, const std::function<void()>& forward);
+/// Where a forward first has values that are not finite.
+struct NotFinite
+{
+    std::string tensor; ///< "input of LAYER", "output of LAYER", or "output of the block"
+    /// The layer after which they are there: the one named, or the one computed before the input;
+    /// empty where none can be told.
+    std::string layer;
+};
+
+/// For `forward` of `block`, whose layers multiply by the weights they hold.
+NotFinite first_not_finite(model::DecoderBlock& block, const std::function<void()>& forward);
 
 } // namespace bitsmith::tune

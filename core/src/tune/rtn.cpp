@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tune/rtn.h"
 
+#include "base/text.h"
 #include "base/timing.h"
 #include "quant/affine.h"
+#include "tune/kept_layers.h"
 #include "tune/layer_errors.h"
 #include "tune/quantized_linear.h"
 
@@ -55,6 +57,7 @@ FinishedLayer finish_layer(
     finished.errors.scheme = scheme_name(scheme);
     finished.errors.bits = effective_bits(scheme, layer.planned->columns);
     measure_weight(original, decoded, finished.errors);
+    finished.small_groups = groups_below_scales(original, codes);
     layer.linear->weight = decoded.to(layer.linear->weight.scalar_type());
     set_activations(*layer.linear, scheme, codes.input_max);
     finished.weight = codes;
@@ -112,6 +115,17 @@ std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers)
     return maxima;
 }
 
+void report_layer(RunContext& context, const FinishedLayer& layer)
+{
+    if (layer.small_groups > 0) {
+        context.events.warn("small_scales",
+            concat(layer.name, ": the weights of ", layer.small_groups, " of ",
+                layer.weight.scales.numel(),
+                " groups are too small for 16-bit scales; they are rounded with the smallest one"));
+    }
+    context.events.emit(layer.errors);
+}
+
 FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& start)
 {
     const at::NoGradGuard no_grad;
@@ -128,10 +142,11 @@ BlockResult round_block(RunContext& context, model::DecoderBlock& block, const B
     const Plan& plan, const Recipe& recipe)
 {
     const Stopwatch watch;
-    const std::vector<PlannedLinear> layers = planned_linears(block, plan);
+    std::vector<PlannedLinear> layers = planned_linears(block, plan);
+    BlockResult result;
+    result.kept = set_apart(layers, inputs);
     context.events.emit(BlockStarted{block.index, static_cast<int64_t>(layers.size()), 0});
     const std::vector<at::Tensor> maxima = fused_maxima(layers);
-    BlockResult result;
     for (std::size_t i = 0; i < layers.size(); ++i) {
         context.checkpoint();
         LayerStatistics statistics;
@@ -139,8 +154,9 @@ BlockResult round_block(RunContext& context, model::DecoderBlock& block, const B
         statistics.tensor_max = maxima[i];
         result.layers.push_back(
             round_layer(layers[i], start_values(layers[i], recipe, statistics)));
-        context.events.emit(result.layers.back().errors);
+        report_layer(context, result.layers.back());
     }
+    report_kept(context, block.index, result.kept);
     result.summary.block = block.index;
     result.summary.seconds = watch.seconds();
     context.events.emit(result.summary);

@@ -44,6 +44,9 @@ quant::TunedValues start_values(
 /// without a scale per tensor. Source: algorithm.md 4.3.
 std::vector<at::Tensor> fused_maxima(const std::vector<PlannedLinear>& layers);
 
+/// Emits the layer's errors, after a Warning where weights are too small for their scales.
+void report_layer(RunContext& context, const FinishedLayer& layer);
+
 /// Rounds one layer to its scheme and replaces its weight. `start`: see start_values. Throws
 /// NumericFailure naming the layer.
 FinishedLayer round_layer(const PlannedLinear& layer, const quant::TunedValues& start);

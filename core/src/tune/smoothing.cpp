@@ -89,6 +89,12 @@ at::Tensor WeightFactors::undo(const at::Tensor& weight) const
     return rows.defined() ? scaled / rows.to(weight.device()).unsqueeze(1) : scaled;
 }
 
+bool has_factors(const std::vector<WeightFactors>& layers)
+{
+    return std::any_of(layers.begin(), layers.end(),
+        [](const WeightFactors& factors) { return factors.defined(); });
+}
+
 std::vector<model::FoldableInput> smoothable_inputs(
     RunContext& context, model::DecoderBlock& block, const std::vector<PlannedLinear>& layers)
 {

@@ -31,6 +31,7 @@ private Q_SLOTS:
     void refusesToResumeNothing();
     void givesBackTheCalibration();
     void leavesARunWithInputsAtEveryKill();
+    void keepsInThePlanWhatABlockKept();
 
 private:
     std::filesystem::path fresh()
@@ -304,6 +305,33 @@ void RunFolderTest::leavesARunWithInputsAtEveryKill()
         QVERIFY(inputs.has_value());
         QVERIFY(at::equal(inputs->quantized, sample_run::block(finished - 1).quantized_outputs));
     }
+}
+
+void RunFolderTest::keepsInThePlanWhatABlockKept()
+{
+    const auto folder = fresh();
+    tune::BlockResult block = sample_run::block(0);
+    block.layers.clear();
+    block.kept = {{"layers.0.q", "stays at 16 bits: for a test"}};
+    const auto require_kept = [](const RunFolder& run) {
+        const PlannedLayer* layer = run.plan().find("layers.0.q");
+        QVERIFY(!layer->scheme.is_quantized() && !layer->as_asked);
+        QCOMPARE(layer->reason, std::string("stays at 16 bits: for a test"));
+        QVERIFY(!run.contains("layers.0.q"));
+        QVERIFY(run.plan().find("layers.1.q")->scheme.is_quantized());
+    };
+    std::string before;
+    {
+        const auto run = create(disk(), folder);
+        before = read_text_file(folder / "run.json");
+        run->publish_block(0, block, true);
+        require_kept(*run);
+    }
+    require_kept(*RunFolder::open(folder));
+    // Killed between the block and the record.
+    std::ofstream(folder / "run.json", std::ios::binary) << before;
+    require_kept(*RunFolder::resume(disk(), folder, sample_run::spec(), sample_run::model()));
+    require_kept(*RunFolder::open(folder));
 }
 
 BITSMITH_TEST(RunFolderTest)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "support/expect_error.h"
+#include "source/model_source.h"
 #include "support/test_main.h"
 #include "support/tiny_checkpoint.h"
 
@@ -7,6 +7,7 @@
 
 #include <QtTest>
 
+#include <algorithm>
 #include <limits>
 
 using namespace bitsmith;
@@ -36,6 +37,7 @@ private Q_SLOTS:
     void stopsBeforeTheWorkBegins_data();
     void stopsBeforeTheWorkBegins();
     void refusesExportsBeforeTheWorkBegins();
+    void leavesLayersThatAreKeptByName();
 };
 
 void WeightCheckTest::stopsBeforeTheWorkBegins_data()
@@ -81,6 +83,32 @@ void WeightCheckTest::refusesExportsBeforeTheWorkBegins()
     QCOMPARE(outcome.error_code, ErrorCode::UnsupportedModel);
     QVERIFY2(outcome.message.find("activation") != std::string::npos, outcome.message.c_str());
     QVERIFY(!std::filesystem::exists(temp / "run"));
+}
+
+void WeightCheckTest::leavesLayersThatAreKeptByName()
+{
+    const std::string layer = "model.layers.1.mlp.up_proj";
+    const TinyCheckpoint tiny;
+    tiny.edit_tensors([&layer](TinyCheckpoint::Tensors& tensors) {
+        TinyCheckpoint::find(tensors, layer + ".weight")[3].fill_(
+            std::numeric_limits<float>::quiet_NaN());
+    });
+    const TempFolder temp;
+    NullObserver silent;
+    JobSpec spec = job(tiny, temp);
+    spec.scheme.keep = {"*up_proj"}; // a pattern could hit by accident
+    Outcome outcome = run(spec, false, silent, {});
+    QCOMPARE(outcome.error_code, ErrorCode::NumericFailure);
+    QVERIFY2(outcome.message.find("--keep") != std::string::npos, outcome.message.c_str());
+    spec.scheme.keep = {layer};
+    outcome = run(spec, false, silent, {});
+    QVERIFY2(outcome.state == JobState::Done, outcome.message.c_str());
+    const auto& warnings = outcome.report.warnings;
+    QVERIFY(std::any_of(warnings.begin(), warnings.end(), [&layer](const std::string& text) {
+        return text.starts_with(layer + ".weight holds 64 NaN");
+    }));
+    const auto exported = source::open_model(spec.exports.output);
+    QVERIFY(exported->tensors->load(layer + ".weight")[3].isnan().all().item<bool>());
 }
 
 BITSMITH_TEST(WeightCheckTest)

@@ -68,6 +68,24 @@ private:
     mutable int64_t passes_[2] = {0, 0};
 };
 
+/// TinyBlock whose layers runtimes fuse.
+class FusedBlock final : public model::DecoderBlock
+{
+public:
+    at::Tensor forward(const at::Tensor& hidden, const model::BlockShared& shared,
+        model::KvCache* cache = nullptr) const override
+    {
+        return inner.forward(hidden, shared, cache);
+    }
+    std::vector<model::BlockLinear> linears() override
+    {
+        return {{&inner.up, true, "both"}, {&inner.down, true, "both"}};
+    }
+    std::vector<model::BlockNorm> norms() override { return {}; }
+
+    TinyBlock inner{32, 48};
+};
+
 Scheme four_bits()
 {
     Scheme scheme;
@@ -122,6 +140,11 @@ private Q_SLOTS:
     void namesInputsThatAreNotFinite();
     void namesInputsOfALayerOutsideTheBlocks();
     void warnsOfOutputsBeyondFp16();
+    void warnsOfWeightsBelowTheSmallestScale();
+    void keepsALayerWhoseWeightsNoScaleReaches_data();
+    void keepsALayerWhoseWeightsNoScaleReaches();
+    void keepsALayerAfterWhichNumbersFail();
+    void keepsWhatRuntimesFuseWithIt();
 
 private:
     template <class Block>
@@ -143,8 +166,8 @@ BlockResult NumericLadderTest::tune(Block& block, const BlockInputs& inputs, con
         plan.layers.push_back(
             {linear.name, 0, linear.weight.size(0), linear.weight.size(1), four_bits(), "test"});
     }
-    return tune_block(
-        m_context, block, bitsmith::test::shared_for(inputs.reference), inputs, plan, recipe);
+    const at::Tensor any = inputs.reference.defined() ? inputs.reference : at::zeros({1, 12, 32});
+    return tune_block(m_context, block, bitsmith::test::shared_for(any), inputs, plan, recipe);
 }
 
 QStringList NumericLadderTest::warnings() const
@@ -270,7 +293,7 @@ void NumericLadderTest::computesInFp32WhereSixteenBitsOverflow()
         BlockInputs inputs = inputs_of(at::kHalf);
         inputs.reuse = reuse;
         const BlockResult result = tune(copy, inputs, recipe_of(5));
-        QCOMPARE(warnings().size(), 1);
+        QCOMPARE(warnings().filter("numeric_").size(), 1);
         QVERIFY2(warnings()[0].startsWith("numeric_precision: block 0: output of blocks.0.up"),
             qPrintable(warnings()[0]));
         QVERIFY(is_finite(result.reference_outputs) && is_finite(result.quantized_outputs));
@@ -378,6 +401,112 @@ void NumericLadderTest::warnsOfOutputsBeyondFp16()
     large.reference = first.reference_outputs;
     tune(next, large, recipe_of(2));
     QCOMPARE(warnings(), QStringList());
+}
+
+void NumericLadderTest::warnsOfWeightsBelowTheSmallestScale()
+{
+    TinyBlock block(32, 48);
+    block.up.weight.mul_(1e-7);
+    tune(block, inputs_of(), recipe_of(0));
+    QCOMPARE(warnings(),
+        QStringList{"small_scales: blocks.0.up: the weights of 96 of 96 groups are too small for "
+                    "16-bit scales; they are rounded with the smallest one"});
+    // Zeros are exact, and a few weights below the noise are nobody's loss.
+    m_observer.events.clear();
+    TinyBlock harmless(32, 48);
+    harmless.up.weight.select(0, 0).zero_();
+    harmless.up.weight.select(0, 1).mul_(1e-7);
+    tune(harmless, inputs_of(), recipe_of(0));
+    QCOMPARE(warnings(), QStringList());
+}
+
+void NumericLadderTest::keepsALayerWhoseWeightsNoScaleReaches_data()
+{
+    QTest::addColumn<bool>("has_data");
+    QTest::addColumn<int>("iters");
+    QTest::newRow("tuned") << true << 2;
+    QTest::newRow("rounded") << true << 0;
+    QTest::newRow("rounded without data") << false << 0;
+}
+
+void NumericLadderTest::keepsALayerWhoseWeightsNoScaleReaches()
+{
+    QFETCH(bool, has_data);
+    QFETCH(int, iters);
+    TinyBlock block(32, 48);
+    block.up.weight.select(0, 3).mul_(1e7);
+    block.down.weight.select(1, 3).mul_(1e-7);
+    const at::Tensor original = block.up.weight.clone();
+    BlockInputs inputs = has_data ? inputs_of() : BlockInputs();
+    EXPECT_ERROR(NumericFailure, EXPECT_WORDS({"blocks.0.up", "too large for fp16 scales"}),
+        tune(block, inputs, recipe_of(iters)));
+    std::vector<std::string> asked;
+    inputs.may_keep = [&asked](const std::vector<std::string>& layers) {
+        asked = layers;
+        return true;
+    };
+    m_observer.events.clear();
+    const BlockResult result = tune(block, inputs, recipe_of(iters));
+    const std::string reason = "stays at 16 bits: the weight is too large for fp16 scales";
+    QCOMPARE(asked, std::vector<std::string>{"blocks.0.up"});
+    QCOMPARE(result.layers.size(), std::size_t{1});
+    QCOMPARE(result.layers[0].name, std::string("blocks.0.down"));
+    QCOMPARE(result.kept.size(), std::size_t{1});
+    QCOMPARE(result.kept[0].name, std::string("blocks.0.up"));
+    QCOMPARE(result.kept[0].reason, reason);
+    QVERIFY(at::equal(block.up.weight, original));
+    QVERIFY(warnings().contains(QString::fromStdString("numeric_kept: blocks.0.up " + reason)));
+    const auto kept =
+        std::find_if(m_observer.events.begin(), m_observer.events.end(), [](const Event& event) {
+            const auto* layer = event.get_if<LayerFinished>();
+            return layer != nullptr && layer->layer == "blocks.0.up";
+        });
+    QVERIFY(kept != m_observer.events.end());
+    QCOMPARE(kept->get_if<LayerFinished>()->scheme, std::string("keep"));
+    QCOMPARE(kept->get_if<LayerFinished>()->deviation, reason);
+}
+
+void NumericLadderTest::keepsALayerAfterWhichNumbersFail()
+{
+    TinyBlock block(32, 48);
+    // Sums of 34 become sums of 46 in steps of 1: only these leave fp32.
+    block.up.weight.fill_(0.6);
+    block.up.weight.select(1, 0).fill_(8);
+    block.up.weight.select(1, 16).fill_(8);
+    block.down.weight.zero_();
+    const at::Tensor original = block.up.weight.clone();
+    BlockInputs inputs;
+    inputs.reference = at::full({4, 12, 32}, 8.5e36);
+    EXPECT_ERROR(NumericFailure, EXPECT_WORDS({"block", "output of blocks.0.up"}),
+        tune(block, inputs, recipe_of(0)));
+    block.up.weight.copy_(original);
+    inputs.may_keep = [](const std::vector<std::string>&) { return true; };
+    m_observer.events.clear();
+    const BlockResult result = tune(block, inputs, recipe_of(0));
+    QCOMPARE(warnings(),
+        QStringList{"numeric_kept: blocks.0.up stays at 16 bits: output of blocks.0.up is not "
+                    "finite"});
+    QCOMPARE(result.layers.size(), std::size_t{1});
+    QCOMPARE(result.layers[0].name, std::string("blocks.0.down"));
+    QVERIFY(at::equal(block.up.weight, original));
+    QVERIFY(is_finite(result.quantized_outputs) && std::isfinite(result.summary.loss));
+}
+
+void NumericLadderTest::keepsWhatRuntimesFuseWithIt()
+{
+    FusedBlock block;
+    block.inner.down.weight.mul_(1e8);
+    BlockInputs inputs = inputs_of();
+    inputs.quantized = inputs.reference;
+    inputs.may_keep = [](const std::vector<std::string>& layers) { return layers.size() == 2; };
+    const BlockResult result = tune(block, inputs, recipe_of(0));
+    QVERIFY(result.layers.empty());
+    QCOMPARE(result.kept.size(), std::size_t{2});
+    QCOMPARE(result.kept[0].name, std::string("blocks.0.up"));
+    QCOMPARE(result.kept[0].reason,
+        std::string("stays at 16 bits: runtimes fuse it with blocks.0.down, where the weight is "
+                    "too large for fp16 scales"));
+    QCOMPARE(result.summary.loss, 0.0);
 }
 
 BITSMITH_TEST(NumericLadderTest)
