@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "console_observer.h"
 
+#include "result_table.h"
 #include "text_format.h"
 
 #include <algorithm>
@@ -131,6 +132,9 @@ void ConsoleObserver::show(const PlanReady& e)
     print("   " + std::to_string(quantized) + " of " + std::to_string(e.plan.layers.size())
         + " layers are quantized, " + fixed_text(e.average_bits, 2)
         + " bits per weight on average");
+    for (const std::string& line : rule_lines(e.plan)) {
+        print("   " + line);
+    }
 }
 
 void ConsoleObserver::show(const BlockStarted& e)

@@ -198,6 +198,29 @@ void print_issues(std::ostream& out, const std::vector<Issue>& issues)
     }
 }
 
+std::vector<std::string> rule_lines(const Plan& plan)
+{
+    constexpr std::size_t kShown = 3;
+    std::map<std::string, std::vector<std::string>> layers; // of rule and scheme
+    for (const PlannedLayer& layer : plan.layers) {
+        if (layer.reason.starts_with("override '") || layer.reason.starts_with("keep '")) {
+            const bool is_kept = !layer.scheme.is_quantized();
+            const std::string scheme = is_kept ? "16 bits" : scheme_name(layer.scheme);
+            layers[layer.reason + ": " + scheme].push_back(layer.name);
+        }
+    }
+    std::vector<std::string> lines;
+    for (const auto& [rule, names] : layers) {
+        std::string line = rule + ", " + std::to_string(names.size()) + " layers: " + names.front();
+        for (std::size_t i = 1; i < std::min(names.size(), kShown); ++i) {
+            line += ", " + names[i];
+        }
+        const std::size_t more = names.size() - std::min(names.size(), kShown);
+        lines.push_back(line + (more > 0 ? " and " + std::to_string(more) + " more" : ""));
+    }
+    return lines;
+}
+
 void print_plan(std::ostream& out, const Plan& plan, const Estimate& estimate)
 {
     std::map<std::string, int64_t> counts;
@@ -217,6 +240,9 @@ void print_plan(std::ostream& out, const Plan& plan, const Estimate& estimate)
         rows.push_back({"on the device", "about " + bytes_text(estimate.peak_device_bytes)});
     }
     print_columns(out, rows);
+    for (const std::string& line : rule_lines(plan)) {
+        out << line << '\n';
+    }
 }
 
 } // namespace bitsmith::cli

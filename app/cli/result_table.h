@@ -6,6 +6,8 @@
 #include <bitsmith/report.h>
 
 #include <ostream>
+#include <string>
+#include <vector>
 
 namespace bitsmith::cli {
 
@@ -18,7 +20,9 @@ void print_eval(std::ostream& out, const EvalReport& report);
 void print_model(std::ostream& out, const ModelInfo& info);
 /// One line per finding, with the field and what it could be set to.
 void print_issues(std::ostream& out, const std::vector<Issue>& issues);
-/// What a job would do: bits, sizes, memory, and the schemes in use.
+/// One line per override and pattern to keep that takes layers: which, how many, what they get.
+std::vector<std::string> rule_lines(const Plan& plan);
+/// What a job would do: bits, sizes, memory, the schemes in use, and what rules take.
 void print_plan(std::ostream& out, const Plan& plan, const Estimate& estimate);
 
 } // namespace bitsmith::cli

@@ -31,6 +31,7 @@ private Q_SLOTS:
     void listsNoRunsInAnEmptyFolder();
     void endsWithItsOwnCodeWhenALayerCannotGetWhatWasAsked();
     void roundsAModelWithoutATokenizer();
+    void saysWhatPatternsTakeBeforeTheStart();
 
 private:
     struct Result
@@ -231,6 +232,24 @@ void CliTest::roundsAModelWithoutATokenizer()
         {QStringLiteral("quantize"), model, QStringLiteral("--scheme"), QStringLiteral("W4A16G32"),
             QStringLiteral("--recipe"), QStringLiteral("rtn"), QStringLiteral("--json")});
     QVERIFY2(result.code == 0, result.err.constData());
+}
+
+void CliTest::saysWhatPatternsTakeBeforeTheStart()
+{
+    const QString model = m_folder.filePath(QStringLiteral("patterns"));
+    bitsmith::source::write_tiny_model(bitsmith::disk(), model.toStdString(), {});
+    const QStringList line{QStringLiteral("quantize"), model, QStringLiteral("--scheme"),
+        QStringLiteral("W4A16G32"), QStringLiteral("--recipe"), QStringLiteral("rtn"),
+        QStringLiteral("--override"), QStringLiteral("o_proj=W8A16G32")};
+    const Result done = run(line + QStringList{QStringLiteral("--keep"), QStringLiteral("o_prj")});
+    QVERIFY2(done.code == 0, done.err.constData());
+    const auto rule = done.err.indexOf("override 'o_proj': W8A16G32, 2 layers");
+    QVERIFY2(rule >= 0 && rule < done.err.indexOf("== tune"), done.err.constData());
+    QVERIFY2(done.err.contains("Pattern 'o_prj' matches no layer."), done.err.constData());
+    const Result refused =
+        run(line + QStringList{QStringLiteral("--override"), QStringLiteral("*_proj=W3A16G32")});
+    QVERIFY2(refused.code == 4, refused.err.constData());
+    QVERIFY2(refused.err.contains("o_proj=W8A16G32 has no effect"), refused.err.constData());
 }
 
 BITSMITH_TEST(CliTest)

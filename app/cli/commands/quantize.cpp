@@ -40,6 +40,13 @@ bool has_errors(const std::vector<Issue>& issues)
         [](const Issue& issue) { return issue.severity == Severity::Error; });
 }
 
+/// What is no warning does not come with the job's events.
+void print_remarks(std::ostream& out, std::vector<Issue> issues)
+{
+    std::erase_if(issues, [](const Issue& issue) { return issue.severity != Severity::Info; });
+    print_issues(out, issues);
+}
+
 /// Errors are shown before anything heavy starts; warnings come with the job's events.
 int refuse(const std::vector<Issue>& issues, bool json, Console& console)
 {
@@ -105,6 +112,7 @@ int run_job(const JobSpec& spec, bool resume, const Options& options, Console& c
     if (options.dry_run) {
         return dry_run(spec, model, issues, options.watch.json, console);
     }
+    print_remarks(console.err, issues);
     Watch watch(options.watch, console);
     const Outcome outcome = bitsmith::run(spec, resume, watch.observer(), watch.control());
     watch.finish();

@@ -69,5 +69,7 @@ std::string format_model_refusal(const std::string& format, const ModelInfo& mod
 std::string format_cache_refusal(const std::string& format, CacheType type);
 /// Does `format` describe the schemes of a plan beside each other? The same.
 std::string format_plan_refusal(const std::string& format, const Plan& plan);
+/// Does `format` pack a layer of this shape? Empty too for a scheme that format_refusal refuses.
+std::string format_shape_refusal(const std::string& format, const PlannedLayer& layer);
 
 } // namespace bitsmith

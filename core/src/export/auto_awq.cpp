@@ -93,6 +93,11 @@ std::string AutoAwqExporter::refusal(const Scheme& scheme) const
     return scheme.is_quantized() ? packed_int_refusal(scheme, kStyle) : "";
 }
 
+std::string AutoAwqExporter::shape_refusal(const PlannedLayer& layer) const
+{
+    return packed_shape_refusal(layer, kStyle);
+}
+
 bool AutoAwqExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "awq");

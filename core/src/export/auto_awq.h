@@ -17,6 +17,7 @@ public:
     std::string_view id() const override { return "auto_awq"; }
     FormatInfo info() const override;
     std::string refusal(const Scheme& scheme) const override;
+    std::string shape_refusal(const PlannedLayer& layer) const override;
     std::string plan_refusal(const Plan& plan) const override;
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;

@@ -138,6 +138,11 @@ std::string AutoGptqExporter::refusal(const Scheme& scheme) const
     return scheme.is_quantized() ? packed_int_refusal(scheme, {"auto_gptq"}) : "";
 }
 
+std::string AutoGptqExporter::shape_refusal(const PlannedLayer& layer) const
+{
+    return packed_shape_refusal(layer, {"auto_gptq"});
+}
+
 bool AutoGptqExporter::recognizes(const fs::path& exported) const
 {
     return has_quant_method(exported, "gptq");

@@ -18,6 +18,7 @@ public:
     std::string_view id() const override { return "auto_gptq"; }
     FormatInfo info() const override;
     std::string refusal(const Scheme& scheme) const override;
+    std::string shape_refusal(const PlannedLayer& layer) const override;
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;
     std::vector<std::string> notes(const ExportInput& input) const override;

@@ -29,6 +29,11 @@ std::string CompressedTensorsExporter::refusal(const Scheme& scheme) const
     return compressed_refusal(scheme);
 }
 
+std::string CompressedTensorsExporter::shape_refusal(const PlannedLayer& layer) const
+{
+    return compressed_shape_refusal(layer);
+}
+
 std::string CompressedTensorsExporter::cache_refusal(CacheType) const
 {
     return {};

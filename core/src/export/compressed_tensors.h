@@ -16,6 +16,7 @@ public:
     std::string_view id() const override { return "llm_compressor"; }
     FormatInfo info() const override;
     std::string refusal(const Scheme& scheme) const override;
+    std::string shape_refusal(const PlannedLayer& layer) const override;
     std::string cache_refusal(CacheType type) const override;
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;

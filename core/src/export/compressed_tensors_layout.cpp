@@ -19,20 +19,6 @@ int64_t words_for(int64_t values, int64_t bits)
     return (values * bits + kWordBits - 1) / kWordBits;
 }
 
-/// Readers split rows into whole groups; only tiles may be cut off at the edges.
-void check_groups(const PlannedLayer& layer)
-{
-    const bool is_int = layer.scheme.data_type == DataType::Int;
-    const int64_t width =
-        is_int ? quant::group_width(layer.scheme, layer.columns) : layer.scheme.group_size;
-    if (layer.scheme.data_type != DataType::Fp8 && layer.columns % width != 0) {
-        fail(ErrorCode::ShapeMismatch, "readers take only layers of whole groups",
-            {{"layer", layer.name}, {"found", concat(layer.columns, " columns")},
-                {"allowed", concat("multiples of ", width)}},
-            "Keep this layer at 16 bits.");
-    }
-}
-
 struct Stored
 {
     const char* name; ///< of the codes
@@ -84,9 +70,23 @@ void add_cache_scales(
 
 } // namespace
 
+std::string compressed_shape_refusal(const PlannedLayer& layer)
+{
+    const bool is_int = layer.scheme.data_type == DataType::Int;
+    const int64_t width =
+        is_int ? quant::group_width(layer.scheme, layer.columns) : layer.scheme.group_size;
+    return layer.scheme.data_type == DataType::Fp8 || layer.columns % width == 0
+        ? ""
+        : concat("readers take only layers of whole groups: columns in multiples of ", width);
+}
+
 std::vector<CompressedTensor> compressed_layer(const PlannedLayer& layer)
 {
-    check_groups(layer);
+    if (const std::string reason = compressed_shape_refusal(layer); !reason.empty()) {
+        fail(ErrorCode::ShapeMismatch, reason,
+            {{"layer", layer.name}, {"found", concat(layer.columns, " columns")}},
+            "Keep this layer at 16 bits, or use smaller groups.");
+    }
     std::vector<CompressedTensor> tensors;
     const auto add = [&](const char* ending, CompressedPart part, std::vector<int64_t> shape,
                          c10::ScalarType type) {

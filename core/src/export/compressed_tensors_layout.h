@@ -28,6 +28,9 @@ enum class CompressedPart
 using CompressedTensor =
     FolderTensor<CompressedPart>; ///< source: the layer where nothing else is said
 
+/// Empty: readers split the rows of the layer into whole groups; only tiles may be cut off at the
+/// edges. Otherwise the reason in one sentence.
+std::string compressed_shape_refusal(const PlannedLayer& layer);
 /// Tensors of one layer of integers, or of any other numbers of 4 or 8 bits; auto_round stores the
 /// latter alike. Throws ShapeMismatch where columns are no whole groups.
 std::vector<CompressedTensor> compressed_layer(const PlannedLayer& layer);

@@ -50,6 +50,9 @@ public:
     /// Empty: the format describes these schemes beside each other. Otherwise the reason in one
     /// sentence.
     virtual std::string plan_refusal(const Plan& /*plan*/) const { return {}; }
+    /// Empty: the format holds a layer of this shape, whose scheme it does not refuse. Otherwise the
+    /// reason in one sentence.
+    virtual std::string shape_refusal(const PlannedLayer& /*layer*/) const { return {}; }
     /// Is this folder or file of this format? Looks at names and small files only.
     virtual bool recognizes(const std::filesystem::path& exported) const = 0;
     /// Size of all files; exact for tensors, an upper bound for the rest.

@@ -114,6 +114,11 @@ std::string MlxExporter::refusal(const Scheme& scheme) const
     }
 }
 
+std::string MlxExporter::shape_refusal(const PlannedLayer& layer) const
+{
+    return mlx_group_refusal(layer.columns, layer.scheme.group_size);
+}
+
 std::string MlxExporter::model_refusal(const ModelInfo& model) const
 {
     return mlx_type_refusal(model.model_type);

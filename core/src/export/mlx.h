@@ -16,6 +16,7 @@ public:
     FormatInfo info() const override;
     std::string refusal(const Scheme& scheme) const override;
     std::string model_refusal(const ModelInfo& model) const override;
+    std::string shape_refusal(const PlannedLayer& layer) const override;
     bool recognizes(const std::filesystem::path& exported) const override;
     int64_t estimate_bytes(const ExportInput& input) const override;
     std::vector<std::string> notes(const ExportInput& input) const override;

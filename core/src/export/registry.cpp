@@ -103,6 +103,13 @@ std::string format_plan_refusal(const std::string& format, const Plan& plan)
     return exporting::exporter_for(format).plan_refusal(plan);
 }
 
+std::string format_shape_refusal(const std::string& format, const PlannedLayer& layer)
+{
+    const exporting::Exporter& exporter = exporting::exporter_for(format);
+    const bool has_scheme = exporter.refusal(layer.scheme).empty();
+    return has_scheme && layer.scheme.is_quantized() ? exporter.shape_refusal(layer) : "";
+}
+
 std::string format_cache_refusal(const std::string& format, CacheType type)
 {
     return exporting::exporter_for(format).cache_refusal(type);

@@ -42,6 +42,7 @@ std::vector<Issue> check(const JobSpec& spec, const ModelInfo* model)
     const plan::Subject subject = make_subject(spec, model);
     std::vector<Issue> issues;
     apply(plan::scheme_rules(), subject, issues);
+    apply(plan::pattern_rules(), subject, issues);
     apply(plan::setting_rules(), subject, issues);
     std::stable_sort(issues.begin(), issues.end(),
         [](const Issue& a, const Issue& b) { return a.severity < b.severity; });

@@ -2,6 +2,7 @@
 // Which layer gets which scheme. Source: algorithm.md 1.3.
 #include "base/text.h"
 #include "plan/gguf_mix.h"
+#include "plan/rules.h"
 #include "values/scheme_presets.h"
 
 #include <bitsmith/check.h>
@@ -40,13 +41,6 @@ std::vector<Rule> parse_overrides(const SchemeSection& section)
         }
     }
     return rules;
-}
-
-/// Routers, heads and the like take a scheme only when a rule names them in full: a broad pattern
-/// must not reach them by accident (ahead.md 5, row 69).
-bool rule_applies(const std::string& pattern, const LayerInfo& layer)
-{
-    return layer.quantizable ? matches_pattern(pattern, layer.name) : pattern == layer.name;
 }
 
 Choice default_choice(const LayerInfo& layer, const Scheme& base, const JobSpec& spec)
@@ -116,7 +110,7 @@ Choice choose(const LayerInfo& layer, Choice choice, const std::vector<Rule>& ru
     const JobSpec& spec, const ModelInfo& model)
 {
     for (const Rule& rule : rules) {
-        if (rule_applies(rule.pattern, layer)) {
+        if (plan::rule_applies(rule.pattern, layer)) {
             choice = {rule.scheme, "override '" + rule.pattern + "'"};
         }
     }

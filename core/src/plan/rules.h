@@ -26,7 +26,12 @@ struct Rule
     void (*find)(const Subject& subject, std::vector<Issue>& found);
 };
 
+/// Whether an override takes a layer. Routers, heads and the like take a scheme only when a rule
+/// names them in full: a broad pattern must not reach them by accident (ahead.md 5, row 69).
+bool rule_applies(const std::string& pattern, const LayerInfo& layer);
+
 std::span<const Rule> scheme_rules();
+std::span<const Rule> pattern_rules();
 std::span<const Rule> setting_rules();
 
 /// For use by rules.

@@ -102,6 +102,50 @@ void format_holds_scheme(const Subject& s, Issues& found)
         if (!reason.empty()) {
             found.push_back(finding("exports.formats", concat(reason, "."), "llm_compressor"));
         }
+        const std::string other = s.model != nullptr ? format_model_refusal(format, *s.model) : "";
+        if (!other.empty()) {
+            found.push_back(finding("exports.formats", concat(other, ".")));
+        }
+    }
+}
+
+/// The largest usual group size that divides the width of every quantized layer; empty: none does.
+std::string fitting_group(const Plan& plan)
+{
+    for (const int64_t group : {64, 32}) {
+        const bool fits =
+            std::all_of(plan.layers.begin(), plan.layers.end(), [&](const PlannedLayer& layer) {
+                return !layer.scheme.is_quantized() || layer.columns % group == 0;
+            });
+        if (fits) {
+            return std::to_string(group);
+        }
+    }
+    return {};
+}
+
+/// Layers that a format has no place for, found here rather than after hours of tuning.
+void format_holds_shapes(const Subject& s, Issues& found)
+{
+    for (const FormatInfo& format : format_catalog()) {
+        if (!s.plan || !wants_format(s, format.id)) {
+            continue;
+        }
+        std::vector<std::string> names;
+        std::string reason;
+        for (const PlannedLayer& layer : s.plan->layers) {
+            std::string refusal = format_shape_refusal(format.id, layer);
+            if (!refusal.empty()) {
+                names.push_back(concat(layer.name, " [", layer.rows, ", ", layer.columns, ']'));
+                reason = std::move(refusal);
+            }
+        }
+        if (!names.empty()) {
+            found.push_back(finding("scheme.group_size",
+                concat("Format ", format.id, " cannot hold ", names.size(), " layers: ",
+                    some_of(names), "; ", reason, ". Keep these layers, or use smaller groups."),
+                fitting_group(*s.plan)));
+        }
     }
 }
 
@@ -143,17 +187,12 @@ void kept_by_shape(const Subject& s, Issues& found)
     }
     report_other_types(*s.plan, found);
     if (!short_groups.empty()) {
-        const auto fits = [&](int64_t group) {
-            return std::all_of(s.plan->layers.begin(), s.plan->layers.end(),
-                [&](const auto& l) { return !l.scheme.is_quantized() || l.columns % group == 0; });
-        };
-        const std::string fix = fits(64) ? "64" : fits(32) ? "32" : "";
         found.push_back(finding("scheme.group_size",
             concat(short_groups.size(),
                 " layers have a width that is not a multiple of their group size, so their last "
                 "group is short and some runtimes refuse the file: ",
                 some_of(short_groups), "."),
-            fix));
+            fitting_group(*s.plan)));
     }
 }
 
@@ -251,29 +290,6 @@ void tied_head_quantized(const Subject& s, Issues& found)
     }
 }
 
-void pattern_without_match(const Subject& s, Issues& found)
-{
-    if (s.model == nullptr) {
-        return;
-    }
-    const auto matches = [&](const std::string& pattern) {
-        return std::any_of(s.model->layers.begin(), s.model->layers.end(),
-            [&](const LayerInfo& layer) { return matches_pattern(pattern, layer.name); });
-    };
-    for (std::size_t i = 0; i < s.spec.scheme.overrides.size(); ++i) {
-        if (!matches(s.spec.scheme.overrides[i].pattern)) {
-            found.push_back(finding(concat("scheme.overrides[", i, "].pattern"),
-                "Pattern '" + s.spec.scheme.overrides[i].pattern + "' matches no layer."));
-        }
-    }
-    for (std::size_t i = 0; i < s.spec.scheme.keep.size(); ++i) {
-        if (!matches(s.spec.scheme.keep[i])) {
-            found.push_back(finding(concat("scheme.keep[", i, ']'),
-                "Pattern '" + s.spec.scheme.keep[i] + "' matches no layer."));
-        }
-    }
-}
-
 /// llama.cpp fuses only the experts of a block; GGUF mixes use that for attention.
 bool may_differ(const std::string& unit, const Scheme& a, const Scheme& b)
 {
@@ -337,6 +353,7 @@ constexpr Rule kRules[] = {
     {"V04", Severity::Error, bad_group_size},
     {"V39", Severity::Error, scheme_without_codec},
     {"V02", Severity::Error, format_holds_scheme},
+    {"V02", Severity::Error, format_holds_shapes},
     {"V03", Severity::Warning, kept_by_shape},
     {"V05", Severity::Info, gguf_ignores_fields},
     {"V06", Severity::Info, gguf_with_steps},
@@ -345,7 +362,6 @@ constexpr Rule kRules[] = {
     {"V13", Severity::Warning, weak_gptq_kernels},
     {"V14", Severity::Warning, head_quantized},
     {"V14", Severity::Error, tied_head_quantized},
-    {"V25", Severity::Info, pattern_without_match},
     {"V26", Severity::Warning, unit_with_several_schemes},
     {"V27", Severity::Info, both_families},
     {"V30", Severity::Warning, no_format},

@@ -24,6 +24,7 @@ private Q_SLOTS:
     void redrawsOneLineOnATerminal();
     void neverDrawsBeyondTheTerminal();
     void countsResumedBlocksAsDoneButNotAsFast();
+    void listsWhatRulesTakeBeforeTheStart();
     void writesOneJsonLinePerEvent();
     void showsTheWorstLayersOfAReport();
     void alignsColumnsOfNumbersToTheRight();
@@ -145,6 +146,36 @@ void ConsoleObserverTest::countsResumedBlocksAsDoneButNotAsFast()
     const std::string text = screen.err.str();
     QVERIFY2(text.find("2 of 4 blocks are finished") != std::string::npos, text.c_str());
     QVERIFY2(text.find("ETA 10 s") != std::string::npos, text.c_str());
+}
+
+void ConsoleObserverTest::listsWhatRulesTakeBeforeTheStart()
+{
+    ModelInfo model;
+    model.blocks = 5;
+    for (int64_t i = 0; i < model.blocks; ++i) {
+        for (const char* name : {".v_proj", ".o_proj"}) {
+            model.layers.push_back(
+                {"layers." + std::to_string(i) + name, i, 64, 64, "BF16", 0, true, ""});
+        }
+    }
+    JobSpec spec;
+    spec.scheme.scheme = "W4A16G32";
+    spec.scheme.overrides = {{"v_proj", "W8A16G32"}};
+    spec.scheme.keep = {"layers.4"};
+    const Plan plan = build_plan(spec, model);
+    Screen screen;
+    cli::ConsoleObserver observer(screen.console(false));
+    observer.on_event({0, 1, PlanReady{plan, average_bits(plan)}});
+    std::ostringstream table;
+    cli::print_plan(table, plan, {});
+    for (const std::string& text : {screen.err.str(), table.str()}) {
+        for (const char* line : {"override 'v_proj': W8A16G32, 4 layers: layers.0.v_proj, "
+                                 "layers.1.v_proj, layers.2.v_proj and 1 more\n",
+                 "keep 'layers.4': 16 bits, 2 layers: layers.4.v_proj, layers.4.o_proj\n"}) {
+            QVERIFY2(text.find(line) != std::string::npos, text.c_str());
+        }
+    }
+    QVERIFY(screen.err.str().find("default") == std::string::npos);
 }
 
 void ConsoleObserverTest::writesOneJsonLinePerEvent()

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 
 using namespace bitsmith;
 
@@ -20,6 +21,10 @@ private Q_SLOTS:
     void findsNothingWrongWithADefaultJob();
     void reportsRules_data();
     void reportsRules();
+    void namesFieldValueAndRange_data();
+    void namesFieldValueAndRange();
+    void namesTheLayersOfShortGroups();
+    void acceptsPatternsThatNarrowEachOther();
     void putsErrorsFirst();
     void everyFixMakesItsFindingGoAway();
     void saysNothingAboutLayersWhileTheModelIsUnknown();
@@ -68,6 +73,28 @@ const std::vector<RuleCase>& cases()
             [](auto& s, auto&) { s.scheme.scheme = "gguf:q4_1"; }},
         {"V02", Severity::Error, "exports.formats",
             [](auto& s, auto&) { s.exports.formats = {"auto_ruond"}; }},
+        {"V02", Severity::Error, "exports.formats",
+            [](auto& s, auto& m) {
+                s.exports.formats = {"mlx"};
+                m.model_type = "mamba";
+            }},
+        {"V02", Severity::Error, "scheme.group_size", // short last groups
+            [](auto& s, auto& m) {
+                m.layers[0].columns = 576;
+                s.exports.formats = {"llm_compressor"};
+            }},
+        {"V02", Severity::Error, "scheme.group_size",
+            [](auto& s, auto& m) {
+                m.layers[0].columns = 576;
+                s.exports.formats = {"mlx"};
+            }},
+        {"V02", Severity::Error, "scheme.group_size",
+            [](auto& s, auto& m) {
+                m.layers[0].columns = 576;
+                s.exports.formats = {"auto_awq"};
+            }},
+        {"V02", Severity::Error, "exports.formats", // one group per tensor
+            [](auto& s, auto&) { s.scheme.group_size = 0; }},
         {"V03", Severity::Warning, "scheme.scheme",
             [](auto&, auto& m) { m.layers[0].columns = 40; }},
         {"V03", Severity::Warning, "scheme.group_size",
@@ -116,6 +143,28 @@ const std::vector<RuleCase>& cases()
             }},
         {"V25", Severity::Info, "scheme.keep[0]",
             [](auto& s, auto&) { s.scheme.keep = {"nothing"}; }},
+        {"V25", Severity::Info, "scheme.overrides[0].pattern", // must be named in full
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"lm_h*", "W8A16"}};
+            }},
+        {"V25", Severity::Info, "scheme.overrides[0].pattern", // everything
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"*", "W8A16"}};
+            }},
+        {"V25", Severity::Error, "scheme.overrides[0].pattern",
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"v_proj", "W8A16"}, {"*_proj", "W2A16"}};
+            }},
+        {"V25", Severity::Error, "scheme.overrides[0].pattern", // each layer by another rule
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"*_proj", "W8A16"}, {"q_proj", "W2A16"}, {"k_proj", "W3A16"},
+                    {"v_proj", "W4A16"}};
+            }},
+        {"V25", Severity::Error, "scheme.overrides[0].pattern",
+            [](auto& s, auto&) {
+                s.scheme.overrides = {{"v_proj", "W8A16"}};
+                s.scheme.keep = {"v_proj"};
+            }},
         {"V26", Severity::Warning, "scheme.overrides",
             [](auto& s, auto&) {
                 s.scheme.overrides = {{"v_proj", "W8A16"}};
@@ -127,7 +176,16 @@ const std::vector<RuleCase>& cases()
         {"V28", Severity::Error, "recipe.iters", [](auto& s, auto&) { s.recipe.iters = -1; }},
         {"V28", Severity::Error, "recipe.lr", [](auto& s, auto&) { s.recipe.lr = std::nan(""); }},
         {"V28", Severity::Error, "recipe.lr", [](auto& s, auto&) { s.recipe.lr = 0; }},
+        {"V28", Severity::Error, "recipe.lr", [](auto& s, auto&) { s.recipe.lr = 1e9; }},
+        {"V28", Severity::Error, "recipe.seqlen", [](auto& s, auto&) { s.recipe.seqlen = 0; }},
+        {"V28", Severity::Error, "recipe.nsamples", [](auto& s, auto&) { s.recipe.nsamples = -1; }},
+        {"V28", Severity::Error, "recipe.batch_size",
+            [](auto& s, auto&) { s.recipe.batch_size = 0; }},
+        {"V28", Severity::Error, "scheme.bits", [](auto& s, auto&) { s.scheme.bits = 0; }},
+        {"V28", Severity::Error, "scheme.bits", [](auto& s, auto&) { s.scheme.bits = 1; }},
         {"V28", Severity::Error, "scheme.bits", [](auto& s, auto&) { s.scheme.bits = 9; }},
+        {"V28", Severity::Error, "scheme.group_size",
+            [](auto& s, auto&) { s.scheme.group_size = -2; }},
         {"V29", Severity::Error, "scheme.scheme",
             [](auto& s, auto&) { s.scheme.scheme = "W4A17"; }},
         {"V29", Severity::Error, "scheme.overrides[0].scheme",
@@ -251,6 +309,75 @@ void CheckTest::reportsRules()
     QVERIFY(issue != nullptr);
     QCOMPARE(issue->severity, rule.severity);
     QVERIFY(!issue->message.empty());
+}
+
+void CheckTest::namesFieldValueAndRange_data()
+{
+    QTest::addColumn<std::string>("field");
+    QTest::addColumn<double>("value");
+    QTest::addColumn<QString>("words");
+    const auto row = [](const char* field, double value, const char* words) {
+        QTest::addRow("%s %g", field, value) << std::string(field) << value << QString(words);
+    };
+    row("iters", -3, "recipe.iters is -3; allowed: 0");
+    row("seqlen", 0, "recipe.seqlen is 0; allowed: 1");
+    row("batch_size", 0, "recipe.batch_size is 0; allowed: 1");
+    row("lr", 100, "recipe.lr is 100; allowed: 0 to 10");
+    row("bits", 1, "scheme.bits is 1; allowed: 2");
+    row("group_size", -2, "scheme.group_size is -2; allowed: -1");
+}
+
+void CheckTest::namesFieldValueAndRange()
+{
+    QFETCH(std::string, field);
+    QFETCH(double, value);
+    QFETCH(QString, words);
+    JobSpec spec = job();
+    const auto whole = static_cast<int64_t>(value);
+    const std::map<std::string, std::function<void()>> set = {
+        {"iters", [&] { spec.recipe.iters = whole; }},
+        {"seqlen", [&] { spec.recipe.seqlen = whole; }},
+        {"batch_size", [&] { spec.recipe.batch_size = whole; }},
+        {"lr", [&] { spec.recipe.lr = value; }}, {"bits", [&] { spec.scheme.bits = whole; }},
+        {"group_size", [&] { spec.scheme.group_size = whole; }}};
+    set.at(field)();
+    const auto issues = check(spec, nullptr);
+    QVERIFY(std::any_of(issues.begin(), issues.end(), [&words](const Issue& issue) {
+        return issue.id == "V28" && QString::fromStdString(issue.message).startsWith(words);
+    }));
+}
+
+void CheckTest::namesTheLayersOfShortGroups()
+{
+    JobSpec spec = job();
+    ModelInfo info = model();
+    info.layers[1].columns = 576;
+    spec.exports.formats = {"llm_compressor"};
+    const auto issues = check(spec, &info);
+    QCOMPARE(issues.front().id, std::string("V02"));
+    QCOMPARE(issues.front().message,
+        std::string("Format llm_compressor cannot hold 1 layers: "
+                    "model.layers.0.self_attn.k_proj [256, 576]; readers take only layers of whole "
+                    "groups: columns in multiples of 128. Keep these layers, or use smaller "
+                    "groups."));
+    QCOMPARE(issues.front().fix_value, std::string("64"));
+    // Layers narrower than a group have one group per row; the layout of GPTQ has short groups.
+    info.layers[1].columns = 64;
+    QCOMPARE(check(spec, &info).front().id, std::string("V03"));
+    info.layers[1].columns = 576;
+    spec.exports.formats = {"auto_round"};
+    QCOMPARE(check(spec, &info).front().id, std::string("V03"));
+}
+
+void CheckTest::acceptsPatternsThatNarrowEachOther()
+{
+    JobSpec spec = job();
+    const ModelInfo info = model();
+    spec.scheme.overrides = {{"*_proj", "W8A16"}, {"v_proj", "W2A16"}, {"v_proj", "W2A16"}};
+    spec.scheme.keep = {"q_proj", "self_attn.q_proj"};
+    for (const Issue& issue : check(spec, &info)) {
+        QVERIFY2(issue.id != "V25", issue.message.c_str());
+    }
 }
 
 void CheckTest::putsErrorsFirst()
