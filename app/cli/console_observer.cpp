@@ -85,6 +85,19 @@ std::string ConsoleObserver::eta() const
     return "  ETA " + seconds_text(std::max(0.0, left));
 }
 
+std::string ConsoleObserver::stage_eta(const StageProgress& e)
+{
+    const StageProgress& from = counted_from_;
+    if (e.stage != from.stage || e.unit != from.unit || e.done <= from.done) {
+        counted_from_ = e;
+        counted_from_ms_ = now_ms_;
+        return {};
+    }
+    const double seconds = static_cast<double>(now_ms_ - counted_from_ms_) / 1000;
+    const double each = seconds / static_cast<double>(e.done - from.done);
+    return "  ETA " + seconds_text(each * static_cast<double>(std::max(e.total, e.done) - e.done));
+}
+
 void ConsoleObserver::show(const JobStarted& e)
 {
     blocks_ = e.blocks;
@@ -114,7 +127,7 @@ void ConsoleObserver::show(const StageProgress& e)
     const double share =
         e.total > 0 ? static_cast<double>(e.done) / static_cast<double>(e.total) : 0;
     update((console_.terminal ? bar(share) + " " : "   ") + std::to_string(e.done) + "/"
-            + std::to_string(e.total) + " " + e.unit,
+            + std::to_string(e.total) + " " + e.unit + stage_eta(e),
         false);
 }
 

@@ -49,6 +49,8 @@ private:
     std::string bar(double done) const;
     /// " ETA 3 min 05 s", or nothing before the first block is finished.
     std::string eta() const;
+    /// The same of a stage that counts something else.
+    std::string stage_eta(const StageProgress& e);
 
     Console console_;
     int64_t now_ms_ = 0;
@@ -62,6 +64,8 @@ private:
     int64_t computed_ = 0; ///< number of those
     int64_t block_start_ms_ = 0;
     int64_t rss_bytes_ = 0;
+    StageProgress counted_from_; ///< of the stage and unit that are counted now
+    int64_t counted_from_ms_ = 0;
 };
 
 } // namespace bitsmith::cli

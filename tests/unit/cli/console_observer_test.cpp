@@ -24,6 +24,7 @@ private Q_SLOTS:
     void redrawsOneLineOnATerminal();
     void neverDrawsBeyondTheTerminal();
     void countsResumedBlocksAsDoneButNotAsFast();
+    void tellsHowLongAStageStillTakes();
     void listsWhatRulesTakeBeforeTheStart();
     void writesOneJsonLinePerEvent();
     void showsTheWorstLayersOfAReport();
@@ -146,6 +147,22 @@ void ConsoleObserverTest::countsResumedBlocksAsDoneButNotAsFast()
     const std::string text = screen.err.str();
     QVERIFY2(text.find("2 of 4 blocks are finished") != std::string::npos, text.c_str());
     QVERIFY2(text.find("ETA 10 s") != std::string::npos, text.c_str());
+}
+
+void ConsoleObserverTest::tellsHowLongAStageStillTakes()
+{
+    Screen screen;
+    cli::ConsoleObserver observer(screen.console(true));
+    const auto progress = [&](int64_t ms, int64_t done, const char* unit) {
+        observer.on_event({0, ms, StageProgress{Stage::Calibrate, done, 10, unit}});
+    };
+    progress(1'000, 5, "samples");
+    progress(61'000, 0, "passes"); // counts from here on
+    progress(63'000, 1, "passes");
+    const std::string text = screen.err.str();
+    QVERIFY2(text.find("5/10 samples\033") != std::string::npos, text.c_str());
+    QVERIFY2(text.find("0/10 passes\033") != std::string::npos, text.c_str());
+    QVERIFY2(text.find("1/10 passes  ETA 18 s") != std::string::npos, text.c_str());
 }
 
 void ConsoleObserverTest::listsWhatRulesTakeBeforeTheStart()
