@@ -29,7 +29,7 @@ struct FormatInfo
     std::string layout; ///< files in words
     std::vector<std::string> runtimes = {}; ///< programs that load it: "llama.cpp", "vLLM"
     /// Shell command that serves an export: {path} stands for it, {file} for the GGUF file in it.
-    /// Empty: none is known.
+    /// Empty: none is known. The catalogue fills it from the runtimes.
     std::string serve = {};
 };
 

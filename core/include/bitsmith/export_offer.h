@@ -57,6 +57,27 @@ std::vector<ExportFile> exported_files(const std::filesystem::path& exported);
 /// for a POSIX shell; empty when none is known. Throws UnsupportedFormat for a format that does not
 /// exist, FileNotFound where the command names a file inside the export and there is none.
 std::string serve_command(const std::string& format, const std::filesystem::path& exported);
+
+enum class ServeKind
+{
+    Command, ///< line of a POSIX shell
+    Modelfile, ///< file that Ollama makes a model from
+    Python
+};
+/// What one program is given to run an export.
+struct ServeText
+{
+    std::string runtime; ///< "llama.cpp", see FormatInfo::runtimes
+    ServeKind kind = ServeKind::Command;
+    std::string text; ///< one line, or several that end with a newline
+
+    bool operator==(const ServeText&) const = default;
+};
+/// One per program that loads `format` and whose text is known, the usual one first. Without that of
+/// Ollama for a GGUF of several files, which it does not take. Throws as serve_command does.
+std::vector<ServeText> serve_texts(
+    const std::string& format, const std::filesystem::path& exported);
+
 /// The command line of the Hugging Face Hub's own tool that publishes the export; "ACCOUNT" in it
 /// is for the user to replace.
 std::string upload_command(const std::filesystem::path& exported);

@@ -85,7 +85,7 @@ FormatInfo AutoAwqExporter::info() const
         "integer weights of 4 bits, symmetric or asymmetric, groups of 16, 32, 64 or 128 columns, "
         "the same for all quantized layers",
         "folder: config.json, safetensors shards with packed layers, tokenizer and side files",
-        {"vLLM", "SGLang", "GPTQModel", "transformers"}, "vllm serve {path}"};
+        {"vLLM", "SGLang", "GPTQModel", "transformers"}};
 }
 
 std::string AutoAwqExporter::refusal(const Scheme& scheme) const

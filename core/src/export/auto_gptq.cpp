@@ -130,7 +130,7 @@ FormatInfo AutoGptqExporter::info() const
         "group per row",
         "folder: config.json, quantize_config.json, safetensors shards with packed layers, "
         "tokenizer and side files",
-        {"vLLM", "SGLang", "GPTQModel", "transformers"}, "vllm serve {path}"};
+        {"vLLM", "SGLang", "GPTQModel", "transformers"}};
 }
 
 std::string AutoGptqExporter::refusal(const Scheme& scheme) const

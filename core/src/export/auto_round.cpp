@@ -60,7 +60,7 @@ FormatInfo AutoRoundExporter::info() const
         "integer weights of 2, 3, 4 or 8 bits, symmetric or asymmetric, any group size or one "
         "group per row; MXFP4, MXFP8, MXINT4, NVFP4, FP8; one kind of numbers per folder",
         "folder: config.json, safetensors shards with packed layers, tokenizer and side files",
-        {"transformers", "vLLM", "SGLang"}, "vllm serve {path}"};
+        {"transformers", "vLLM", "SGLang"}};
 }
 
 std::string AutoRoundExporter::refusal(const Scheme& scheme) const

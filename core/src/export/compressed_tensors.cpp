@@ -21,7 +21,7 @@ FormatInfo CompressedTensorsExporter::info() const
     return {"llm_compressor", "compressed-tensors (vLLM, SGLang, transformers)",
         "integer weights of 2, 4 or 8 bits, W8A8, W4A8, W4A4, FP8, MXFP4, MXFP8 and NVFP4",
         "folder: config.json, safetensors shards with packed layers, tokenizer and side files",
-        {"vLLM", "SGLang", "transformers"}, "vllm serve {path}"};
+        {"vLLM", "SGLang", "transformers"}};
 }
 
 std::string CompressedTensorsExporter::refusal(const Scheme& scheme) const

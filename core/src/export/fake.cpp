@@ -66,7 +66,7 @@ FormatInfo FakeExporter::info() const
 {
     return {"fake", "Decoded weights (any runtime)", "every scheme, at the size of the source",
         "folder: config.json, safetensors shards without packed layers, tokenizer and side files",
-        {"transformers", "vLLM", "SGLang"}, "vllm serve {path}"};
+        {"transformers", "vLLM", "SGLang"}};
 }
 
 std::string FakeExporter::refusal(const Scheme&) const

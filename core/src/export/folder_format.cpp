@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "export/config_writer.h"
+#include "export/serve_table.h"
 #include "tensor/dtype.h"
 
 #include <ATen/ATen.h>
@@ -138,9 +139,8 @@ void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInp
 
 std::string transformers_example(const std::string& name)
 {
-    return concat("```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n",
-        "model = AutoModelForCausalLM.from_pretrained(\"path/to/", name, "\")\n",
-        "tokenizer = AutoTokenizer.from_pretrained(\"path/to/", name, "\")\n```");
+    return concat(
+        "```python\n", serve_text(serve_row("transformers"), concat("path/to/", name)), "```");
 }
 
 std::string vllm_or_transformers(

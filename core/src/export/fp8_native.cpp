@@ -74,7 +74,7 @@ FormatInfo Fp8NativeExporter::info() const
     return {"fp8", "Native FP8 (vLLM, SGLang, transformers)",
         "FP8_BLOCK, or FP8 with one scale per tensor; one scheme for all layers",
         "folder: config.json, safetensors shards with FP8 layers, tokenizer and side files",
-        {"vLLM", "SGLang", "transformers"}, "vllm serve {path}"};
+        {"vLLM", "SGLang", "transformers"}};
 }
 
 std::string Fp8NativeExporter::refusal(const Scheme& scheme) const

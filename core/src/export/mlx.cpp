@@ -89,7 +89,7 @@ FormatInfo MlxExporter::info() const
     return {"mlx", "MLX (mlx-lm on Apple silicon)",
         "integer weights of 2, 3, 4, 5, 6 or 8 bits in groups of 32, 64 or 128; MXFP4A16, MXFP8A16",
         "folder: config.json, safetensors shards with packed layers, tokenizer and side files",
-        {"mlx-lm"}, "mlx_lm.server --model {path}"};
+        {"mlx-lm"}};
 }
 
 std::string MlxExporter::refusal(const Scheme& scheme) const

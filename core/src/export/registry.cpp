@@ -9,6 +9,7 @@
 #include "export/fp8_native.h"
 #include "export/gguf/gguf_exporter.h"
 #include "export/mlx.h"
+#include "export/serve_table.h"
 
 #include <bitsmith/catalog.h>
 
@@ -82,6 +83,7 @@ const std::vector<FormatInfo>& format_catalog()
         std::vector<FormatInfo> formats;
         for (const exporting::Exporter* exporter : exporting::exporters()) {
             formats.push_back(exporter->info());
+            formats.back().serve = exporting::serve_template(formats.back());
         }
         return formats;
     }();

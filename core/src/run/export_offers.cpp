@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 #include "export/gguf/gguf_exporter.h"
+#include "export/serve_table.h"
 #include "run/finished_run.h"
 #include "run/own_run.h"
 #include "values/fields_json.h"
@@ -8,7 +9,6 @@
 #include <bitsmith/export_offer.h>
 
 #include <algorithm>
-#include <cctype>
 #include <tuple>
 
 namespace bitsmith {
@@ -47,23 +47,6 @@ ExportOffer offer_of(const exporting::Exporter& exporter, const exporting::Expor
     return offer;
 }
 
-/// One word of a POSIX shell.
-std::string shell_word(const std::string& text)
-{
-    const auto is_plain = [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0
-            || std::string_view("/._-+=:,@%").find(c) != std::string_view::npos;
-    };
-    if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) {
-        return text;
-    }
-    std::string quoted = "'";
-    for (const char c : text) {
-        quoted += c == '\'' ? "'\\''" : std::string(1, c);
-    }
-    return quoted + "'";
-}
-
 } // namespace
 
 std::vector<ExportOffer> export_offers(const std::filesystem::path& run)
@@ -87,24 +70,33 @@ std::string document(const std::vector<ExportOffer>& offers)
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string serve_command(const std::string& format, const std::filesystem::path& exported)
+std::vector<ServeText> serve_texts(const std::string& format, const std::filesystem::path& exported)
 {
-    std::string command = exporting::exporter_for(format).info().serve;
-    for (const std::string_view place : {"{path}", "{file}"}) {
-        const std::size_t at = command.find(place);
-        if (at != std::string::npos) {
-            const std::filesystem::path named =
-                place == "{file}" ? exporting::gguf_file_in(exported) : exported;
-            command.replace(at, place.size(), shell_word(named.string()));
+    std::vector<ServeText> texts;
+    for (const exporting::ServeRow& row :
+        exporting::serve_rows(exporting::exporter_for(format).info())) {
+        if (row.kind != ServeKind::Modelfile || !exporting::is_split_gguf(exported)) {
+            texts.push_back(
+                {std::string(row.runtime), row.kind, exporting::serve_text(row, exported)});
         }
     }
-    return command;
+    return texts;
+}
+
+std::string serve_command(const std::string& format, const std::filesystem::path& exported)
+{
+    for (const ServeText& text : serve_texts(format, exported)) {
+        if (text.kind == ServeKind::Command) {
+            return text.text;
+        }
+    }
+    return {};
 }
 
 std::string upload_command(const std::filesystem::path& exported)
 {
-    const std::string name = shell_word("ACCOUNT/" + exported.filename().string());
-    return concat("hf upload ", name, " ", shell_word(exported.string()));
+    const std::string name = exporting::shell_word("ACCOUNT/" + exported.filename().string());
+    return concat("hf upload ", name, " ", exporting::shell_word(exported.string()));
 }
 
 } // namespace bitsmith

@@ -94,7 +94,7 @@ FormatInfo GgufExporter::info() const
         "... "
         "or one per row",
         "folder with one .gguf file, or its parts: weights, tokenizer and chat template",
-        {"llama.cpp", "Ollama", "LM Studio"}, "llama-server -m {file}"};
+        {"llama.cpp", "Ollama", "LM Studio"}};
 }
 
 std::string GgufExporter::refusal(const Scheme& scheme) const

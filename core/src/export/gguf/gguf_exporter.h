@@ -30,5 +30,7 @@ std::string gguf_file_name(const ExportInput& input);
 /// The GGUF file that `exported` is or holds, the first that is there of a split one; throws
 /// FileNotFound, FileCorrupt for files that are no parts of one model.
 std::filesystem::path gguf_file_in(const std::filesystem::path& exported);
+/// Is that file one of several parts of a model? Throws the same.
+bool is_split_gguf(const std::filesystem::path& exported);
 
 } // namespace bitsmith::exporting

@@ -162,6 +162,11 @@ fs::path gguf_file_in(const fs::path& exported)
     return found.front();
 }
 
+bool is_split_gguf(const fs::path& exported)
+{
+    return !set_name(gguf_file_in(exported)).empty();
+}
+
 std::vector<std::string> GgufExporter::verify(
     const fs::path& exported, const ExportInput* input) const
 {

@@ -25,6 +25,8 @@ private Q_SLOTS:
     void changesOnlyWhatTheFormatRefuses();
     void refusesAnUnfinishedRun();
     void servesAFolderOrTheFileInIt();
+    void hasATextForEveryProgram();
+    void servesPartsOfAModelWithoutOllama();
     void knowsARuntimeOfEveryFormat();
     void writesOneDocument();
 
@@ -147,10 +149,42 @@ void ExportOffersTest::servesAFolderOrTheFileInIt()
     EXPECT_ERROR(UnsupportedFormat, EXPECT_WORDS({"gguff"}), serve_command("gguff", exported));
 }
 
+void ExportOffersTest::hasATextForEveryProgram()
+{
+    const TempFolder folder;
+    folder.write("it's mine/tiny-Q4_0.gguf", "GGUF");
+    const auto exported = folder / "it's mine";
+    const std::vector<ServeText> of_gguf = serve_texts("gguf", exported);
+    QCOMPARE(of_gguf.size(), std::size_t{2});
+    QVERIFY(of_gguf[0]
+        == (ServeText{"llama.cpp", ServeKind::Command, serve_command("gguf", exported)}));
+    QCOMPARE(of_gguf[1].runtime, std::string("Ollama"));
+    QVERIFY(of_gguf[1].kind == ServeKind::Modelfile);
+    const std::string from = "\nFROM " + (exported / "tiny-Q4_0.gguf").string() + "\n";
+    QVERIFY2(of_gguf[1].text.ends_with(from), of_gguf[1].text.c_str());
+    const std::vector<ServeText> of_folder = serve_texts("auto_round", "out/a \"b\"");
+    QCOMPARE(of_folder.size(), std::size_t{3});
+    QCOMPARE(of_folder[0].text, std::string("vllm serve 'out/a \"b\"'"));
+    QCOMPARE(of_folder[1].runtime, std::string("SGLang"));
+    QVERIFY(of_folder[2].kind == ServeKind::Python);
+    QVERIFY(of_folder[2].text.find("path = \"out/a \\\"b\\\"\"\n") != std::string::npos);
+}
+
+void ExportOffersTest::servesPartsOfAModelWithoutOllama()
+{
+    const TempFolder folder;
+    folder.write("tiny-00001-of-00002.gguf", "GGUF");
+    folder.write("tiny-00002-of-00002.gguf", "GGUF");
+    const std::vector<ServeText> texts = serve_texts("gguf", folder.path());
+    QCOMPARE(texts.size(), std::size_t{1});
+    QVERIFY(texts[0].text.ends_with("tiny-00001-of-00002.gguf"));
+}
+
 void ExportOffersTest::knowsARuntimeOfEveryFormat()
 {
     for (const FormatInfo& format : format_catalog()) {
         QVERIFY2(!format.runtimes.empty(), format.id.c_str());
+        QVERIFY2(!format.serve.empty(), format.id.c_str());
     }
 }
 
