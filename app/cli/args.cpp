@@ -85,13 +85,16 @@ std::string type_name(const Range& range)
 class FlagMaker
 {
 public:
-    FlagMaker(CLI::App& app, SpecFlags& flags, std::string section)
+    /// `defaults`: what the help says about fields without a flag; null: nothing.
+    FlagMaker(CLI::App& app, SpecFlags& flags, std::string section, const JobSpec* defaults)
         : app_(app)
         , flags_(flags)
         , section_(std::move(section))
     {
-        for (auto& [path, text] : list_fields_of(JobSpec{})) {
-            defaults_.emplace(path, text);
+        if (defaults != nullptr) {
+            for (auto& [path, text] : list_fields_of(*defaults)) {
+                defaults_.emplace(path, text);
+            }
         }
     }
 
@@ -119,8 +122,9 @@ public:
 private:
     std::string described(std::string help, const std::string& path) const
     {
-        const std::string& value = defaults_.at(path);
-        return value.empty() ? help : help + " [" + value + "]";
+        const auto value = defaults_.find(path);
+        const bool is_known = value != defaults_.end() && !value->second.empty();
+        return is_known ? help + " [" + value->second + "]" : help;
     }
     std::function<void(const std::string&)> recorder(const std::string& path)
     {
@@ -162,7 +166,8 @@ public:
     template <class T>
     void operator()(std::string_view name, T& section, Range, std::string_view)
     {
-        FlagMaker maker(app_, flags_, std::string(name));
+        const JobSpec defaults;
+        FlagMaker maker(app_, flags_, std::string(name), &defaults);
         visit_fields(maker, section);
     }
 
@@ -305,6 +310,15 @@ std::shared_ptr<SpecFlags> add_spec_flags(CLI::App& command)
     JobSpec defaults;
     SectionVisitor sections(command, *flags);
     visit_fields(sections, defaults);
+    return flags;
+}
+
+std::shared_ptr<SpecFlags> add_detail_flags(CLI::App& command)
+{
+    auto flags = std::make_shared<SpecFlags>();
+    ExportDetails details;
+    FlagMaker maker(command, *flags, "exports", nullptr);
+    visit_fields(maker, details);
     return flags;
 }
 

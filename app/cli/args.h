@@ -43,6 +43,10 @@ struct SpecFlags
 /// Adds the model, one flag per field, and the flags that work on the whole spec.
 std::shared_ptr<SpecFlags> add_spec_flags(CLI::App& command);
 
+/// Adds one flag per field of ExportDetails, in the group "exports"; build_spec with the spec of a
+/// run applies them.
+std::shared_ptr<SpecFlags> add_detail_flags(CLI::App& command);
+
 /// Named recipe < spec file < flags. With `base` (the demo job, or the spec of a run that goes on)
 /// everything else changes that. Throws UsageError (InvalidSpec), FileNotFound, FileCorrupt.
 JobSpec build_spec(const SpecFlags& flags, const std::optional<JobSpec>& base = {});

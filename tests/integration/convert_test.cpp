@@ -20,6 +20,7 @@ private Q_SLOTS:
     void endsWithTheCodeOfTheReason_data();
     void endsWithTheCodeOfTheReason();
     void listsWhatARunCanBeExportedTo();
+    void writesWhatTheCardIsToSay();
 
 private:
     struct Result
@@ -133,12 +134,32 @@ void ConvertCommandTest::listsWhatARunCanBeExportedTo()
         QVERIFY(text.out.contains(offer.at("format").get<std::string>().c_str()));
         QVERIFY(text.out.contains(offer.at("why_not").get<std::string>().c_str()));
     }
-    // A format needs an output, and the other way round.
-    for (const char* option : {"--format", "--output"}) {
+    // A format needs an output, and the other way round; what the card says needs a format.
+    for (const char* option : {"--format", "--output", "--author"}) {
         const Result half =
             run(line + QStringList{QString::fromLatin1(option), QStringLiteral("gguf")});
         QVERIFY2(half.code == 2, half.err.constData());
     }
+}
+
+void ConvertCommandTest::writesWhatTheCardIsToSay()
+{
+    const Result result =
+        run({QStringLiteral("export"), path("sym.run"), QStringLiteral("--format"),
+            QStringLiteral("fake"), QStringLiteral("--output"), path("told"),
+            QStringLiteral("--model-name"), QStringLiteral("Tiny One"), QStringLiteral("--author"),
+            QStringLiteral("Ada"), QStringLiteral("--license"), QStringLiteral("mit")});
+    QVERIFY2(result.code == 0, result.err.constData());
+    QFile file(path("told/README.md"));
+    QVERIFY(file.open(QFile::ReadOnly));
+    const QByteArray card = file.readAll();
+    for (const char* part : {"license: mit\n", "# Tiny One, ", "Author: Ada.\n"}) {
+        QVERIFY2(card.contains(part), card.constData());
+    }
+    const Result bad = run({QStringLiteral("export"), path("sym.run"), QStringLiteral("--format"),
+        QStringLiteral("fake"), QStringLiteral("--output"), path("bad"),
+        QStringLiteral("--max-shard-gb"), QStringLiteral("0")});
+    QVERIFY2(bad.code == 2 && bad.err.contains("max_shard_gb"), bad.err.constData());
 }
 
 BITSMITH_TEST(ConvertCommandTest)

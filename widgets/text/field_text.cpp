@@ -56,8 +56,11 @@ constexpr std::array kTitles = {
     BITSMITH_FIELD("threads", "CPU threads"),
     BITSMITH_FIELD("seed", "Seed"),
     BITSMITH_FIELD("tokens", "Tokens"),
-    BITSMITH_FIELD("max_shard_gb", "Largest shard"),
-    BITSMITH_FIELD("max_gguf_gb", "Largest GGUF file"),
+    BITSMITH_FIELD("max_shard_gb", "Largest shard, GB"),
+    BITSMITH_FIELD("max_gguf_gb", "Largest GGUF file, GB"),
+    BITSMITH_FIELD("license", "Licence"),
+    BITSMITH_FIELD("source", "Original model"),
+    BITSMITH_FIELD("notes", "Notes, Markdown"),
     BITSMITH_FIELD("keep_inputs", "Keep block inputs"),
 };
 

@@ -10,6 +10,7 @@
 #include <bitsmith/documents.h>
 #include <bitsmith/export_offer.h>
 #include <bitsmith/job.h>
+#include <bitsmith/run_reader.h>
 
 namespace bitsmith::cli {
 
@@ -71,11 +72,17 @@ Action add_export(CLI::App& app)
     auto* output = add_option(app, "output", options->output, "folder that does not exist yet");
     format->needs(output);
     output->needs(format);
+    const auto details = add_detail_flags(app);
+    for (CLI::Option* flag : app.get_options(
+             [](const CLI::Option* option) { return option->get_group() == "exports"; })) {
+        flag->needs(format);
+    }
     add_watch_options(app, options->watch);
-    return [options](Console& console) {
+    return [options, details](Console& console) {
+        const std::filesystem::path run = find_run(options->run);
         Watch watch(options->watch, console);
         if (options->format.empty()) {
-            const auto offers = export_offers(find_run(options->run));
+            const auto offers = export_offers(run);
             if (options->watch.json) {
                 console.out << document(offers);
             } else {
@@ -83,8 +90,8 @@ Action add_export(CLI::App& app)
             }
             return kExitDone;
         }
-        const ExportReport report = export_run(find_run(options->run), options->format,
-            options->output, watch.observer(), watch.control());
+        const ExportReport report = export_run(run, options->format, options->output,
+            watch.observer(), watch.control(), build_spec(*details, read_run_spec(run)).exports);
         watch.finish();
         if (options->watch.json) {
             console.out << document(report);

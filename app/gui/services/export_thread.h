@@ -19,7 +19,10 @@ struct ExportCalls
     std::function<std::vector<ExportOffer>(const std::filesystem::path&)> offers = export_offers;
     std::function<ExportReport(const std::filesystem::path&, const std::string&,
         const std::filesystem::path&, Observer&, RunControl)>
-        write = export_run;
+        write = [](const std::filesystem::path& run, const std::string& format,
+                    const std::filesystem::path& output, Observer& observer, RunControl control) {
+            return export_run(run, format, output, observer, std::move(control));
+        };
     std::function<std::vector<std::string>(
         const std::filesystem::path&, const std::filesystem::path&)>
         verify = verify_export;
@@ -27,7 +30,9 @@ struct ExportCalls
     std::function<std::string(const std::string&, const std::filesystem::path&)> serveCommand =
         serve_command;
     std::function<std::string(const std::filesystem::path&, const std::string&)> card =
-        preview_card;
+        [](const std::filesystem::path& run, const std::string& format) {
+            return preview_card(run, format);
+        };
     std::function<std::vector<AnswerPair>(
         const std::filesystem::path&, const std::filesystem::path&, Observer&, RunControl)>
         compare = compare_answers;

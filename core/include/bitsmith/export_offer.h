@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,22 @@ JobSpec own_run(const JobSpec& run, const std::string& format, const std::string
 /// {"offers": [...]}
 std::string document(const std::vector<ExportOffer>& offers);
 
-/// README.md as an export of `run` in `format` would hold it. Headers only. Throws as export_offers
-/// does, and UnsupportedFormat; for a format that does not fit what its exporter throws.
-std::string preview_card(const std::filesystem::path& run, const std::string& format);
+/// What exports of a run say and hold besides its weights.
+struct ExportFacts
+{
+    /// As the run's job asks for; empty texts are filled with what is known of the model.
+    ExportDetails details;
+    std::string tokenizer; ///< kind ("BPE"); empty: the model has none
+    bool has_chat_template = false;
+};
+/// Headers only. Throws as export_offers does.
+ExportFacts export_facts(const std::filesystem::path& run);
+
+/// README.md as an export of `run` in `format` would hold it, with `details` in place of those of
+/// its job. Headers only. Throws as export_offers does, and UnsupportedFormat; for a format that does
+/// not fit what its exporter throws.
+std::string preview_card(const std::filesystem::path& run, const std::string& format,
+    const std::optional<ExportDetails>& details = {});
 
 /// One file of an export.
 struct ExportFile

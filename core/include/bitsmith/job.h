@@ -13,6 +13,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace bitsmith {
@@ -33,9 +34,11 @@ struct Outcome
 /// `resume` continues the run in spec.runtime.run_dir; otherwise that folder must not hold a run.
 Outcome run(const JobSpec& spec, bool resume, Observer& observer, RunControl control);
 
-/// Exports a finished run in one format into `output` (a folder that does not exist yet).
+/// Exports a finished run in one format into `output` (a folder that does not exist yet), with
+/// `details` in place of those of its job.
 ExportReport export_run(const std::filesystem::path& run, const std::string& format,
-    const std::filesystem::path& output, Observer& observer, RunControl control);
+    const std::filesystem::path& output, Observer& observer, RunControl control,
+    const std::optional<ExportDetails>& details = {});
 
 struct ConvertOptions
 {

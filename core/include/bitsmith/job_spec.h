@@ -104,12 +104,43 @@ void visit_fields(Visitor& v, Self& s)
         "the calibration inputs");
 }
 
-struct ExportSection
+/// How an export is cut into files, and what it says about itself. Empty texts: what is known of
+/// the model (export_facts, export_offer.h).
+struct ExportDetails
+{
+    double max_shard_gb = 5; ///< of safetensors
+    double max_gguf_gb = 50; ///< what the Hub takes; runtimes other than llama.cpp want one file
+    std::string model_name;
+    std::string author;
+    std::string license; ///< as the Hub or SPDX names it, "apache-2.0"
+    std::string source; ///< Hub id or address of the original model
+    std::string notes; ///< Markdown; on the model card only
+
+    bool operator==(const ExportDetails&) const = default;
+};
+
+template <class Visitor, class Self>
+requires std::same_as<std::remove_const_t<Self>, ExportDetails>
+void visit_fields(Visitor& v, Self& s)
+{
+    v("max_shard_gb", s.max_shard_gb, range(0.001, 1000, "GB"), "largest shard of safetensors");
+    v("max_gguf_gb", s.max_gguf_gb, range(0.001, 10000, "GB"),
+        "largest GGUF file; a larger model becomes several");
+    v("model_name", s.model_name, any_value(),
+        "name on the model card and in a GGUF file; empty: that of the folder or file");
+    v("author", s.author, any_value(), "author on the model card and in a GGUF file");
+    v("license", s.license, any_value(),
+        "licence on the model card and in a GGUF file; empty: that of the model's own card");
+    v("source", s.source, any_value(),
+        "Hub id or address of the original model; empty: its Hub id where it was fetched from "
+        "there");
+    v("notes", s.notes, any_value(), "further text on the model card, in Markdown");
+}
+
+struct ExportSection : ExportDetails
 {
     std::vector<std::string> formats = {"auto_round"};
     std::string output; ///< folder; empty: beside the run
-    double max_shard_gb = 5; ///< of safetensors
-    double max_gguf_gb = 50; ///< what the Hub takes; runtimes other than llama.cpp want one file
 
     bool operator==(const ExportSection&) const = default;
 };
@@ -118,11 +149,10 @@ template <class Visitor, class Self>
 requires std::same_as<std::remove_const_t<Self>, ExportSection>
 void visit_fields(Visitor& v, Self& s)
 {
+    using Details = std::conditional_t<std::is_const_v<Self>, const ExportDetails, ExportDetails>;
     v("formats", s.formats, any_value(), "output formats, see 'list formats'");
     v("output", s.output, any_value(), "output folder");
-    v("max_shard_gb", s.max_shard_gb, range(0.001, 1000, "GB"), "largest shard of safetensors");
-    v("max_gguf_gb", s.max_gguf_gb, range(0.001, 10000, "GB"),
-        "largest GGUF file; a larger model becomes several");
+    visit_fields(v, static_cast<Details&>(s));
 }
 
 struct EvaluationSection

@@ -2,11 +2,9 @@
 #include "export/config_writer.h"
 
 #include "base/text.h"
-
-#include <bitsmith/version.h>
+#include "source/hub_snapshot.h"
 
 #include <array>
-#include <map>
 #include <set>
 
 namespace bitsmith::exporting {
@@ -52,35 +50,6 @@ void untie_embeddings(Json& config)
     if (config.contains("text_config") && config["text_config"].is_object()) {
         config["text_config"]["tie_word_embeddings"] = false;
     }
-}
-
-std::string layer_summary(const Plan& plan)
-{
-    std::map<std::string, int64_t> counts;
-    for (const PlannedLayer& layer : plan.layers) {
-        ++counts[layer.scheme.is_quantized() ? scheme_name(layer.scheme) : "kept as they are"];
-    }
-    std::string text;
-    for (const auto& [name, count] : counts) {
-        text += concat("| ", name, " | ", count, " |\n");
-    }
-    return text;
-}
-
-/// Empty when nothing was measured.
-std::string measured_table(const EvalReport& report)
-{
-    const auto row = [](const char* measure, const std::optional<double>& value) {
-        return value ? concat("| ", measure, " | ", *value, " |\n") : std::string();
-    };
-    const std::string rows = concat(row("perplexity", report.ppl),
-        row("perplexity of the original", report.ppl_reference),
-        row("KL divergence from the original, mean, nats per token", report.kld_mean),
-        row("KL divergence, 99th percentile", report.kld_p99),
-        row("share of tokens with the same most likely next token", report.top1_agreement));
-    return rows.empty() ? rows
-                        : concat("Measured on ", report.tokens, " tokens:\n\n",
-                            "| measure | value |\n|---|---|\n", rows, "\n");
 }
 
 } // namespace
@@ -158,6 +127,10 @@ std::string model_name(const source::ModelSource& model)
     if (!path.has_filename()) {
         path = path.parent_path();
     }
+    // The folder of a download is named after its commit.
+    if (const std::string repository = source::hub_repository(path); !repository.empty()) {
+        path = repository;
+    }
     std::string name = path.filename().string();
     if (name.ends_with(".gguf")) {
         name.resize(name.size() - 5);
@@ -172,52 +145,6 @@ std::string model_name(const source::ModelSource& model)
     }
     std::replace(name.begin(), name.end(), ' ', '-');
     return name.empty() ? "model" : name;
-}
-
-std::string source_license(const source::ModelSource& model)
-{
-    for (const source::SideFile& side : model.side_files) {
-        if (side.name != "README.md" || !side.bytes.starts_with("---")) {
-            continue;
-        }
-        const std::string front = side.bytes.substr(0, side.bytes.find("\n---", 3));
-        for (const std::string& line : split(front, '\n')) {
-            if (line.starts_with("license:")) {
-                const auto words = split(line.substr(8), ' ');
-                return words.empty() ? std::string() : words.front();
-            }
-        }
-    }
-    return {};
-}
-
-std::string model_card(const ExportInput& input, const Exporter& exporter)
-{
-    const CardText text = exporter.card_text(input);
-    const std::string name = model_name(input.model);
-    const std::string license = source_license(input.model);
-    std::string card = "---\n";
-    card += license.empty() ? "" : concat("license: ", license, "\n");
-    card += concat("library_name: ", text.library, "\ntags:\n- quantized\n- ", exporter.id(),
-        "\n---\n\n# ", name, ", ", input.spec.scheme.scheme, "\n\n");
-    const bool is_converted = input.spec.recipe.name == kNoRecipe;
-    const std::string recipe = is_converted ? ""
-                                            : concat(", recipe ", input.spec.recipe.name, " (",
-                                                input.spec.recipe.iters, " steps per block)");
-    card += concat("The weights of **", name, "** (", input.model.info.architecture, "), ",
-        is_converted ? "converted" : "quantized", " by Bitsmith ", BITSMITH_VERSION,
-        " in the format `", exporter.id(), "`: scheme ", input.spec.scheme.scheme, recipe, ", ",
-        average_bits(input.plan), " bits per weight of the blocks on average.\n\n");
-    card += concat("| scheme | layers |\n|---|---|\n", layer_summary(input.plan), "\n");
-    card += input.measured != nullptr ? measured_table(*input.measured) : "";
-    const std::vector<std::string> notes = exporter.notes(input);
-    if (!notes.empty()) {
-        card += concat("Notes:\n\n- ", join(notes, "\n- "), "\n\n");
-    }
-    card += concat("## Loading\n\n", text.how_to_load, "\n\n`", "bitsmith.json",
-        "` lists every layer's scheme and the SHA-256 of every file; `bitsmith-cli verify .` checks"
-        " them.\n");
-    return card;
 }
 
 } // namespace bitsmith::exporting

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What stands beside the weights of an exported Hugging Face folder: config.json, side files, and
-// the model card. Source: formats.md 1.3, 1.4.
+// What stands beside the weights of an exported Hugging Face folder: config.json and side files.
+// Source: formats.md 1.3, 1.4.
 #pragma once
 
 #include "base/json_io.h"
@@ -29,16 +29,9 @@ void set_element_type(Json& config, std::string_view dtype);
 void write_side_files(
     FileSystem& fs, const source::ModelSource& model, const std::filesystem::path& folder);
 
-/// Name of the recipe of exports that no job made.
-inline constexpr const char* kNoRecipe = "none";
-/// README.md: what was done, with which program, from which model, what was measured, how to load
-/// it.
-std::string model_card(const ExportInput& input, const Exporter& exporter);
-
-/// Name of the model without folders and endings: "SmolLM2-135M-Instruct".
+/// Name of the model without folders and endings: "SmolLM2-135M-Instruct"; of a download that of
+/// its repository.
 std::string model_name(const source::ModelSource& model);
-/// `license:` of the source's model card; empty when there is none.
-std::string source_license(const source::ModelSource& model);
 
 /// Bytes of a text file at once, flushed.
 void write_text(FileSystem& fs, const std::filesystem::path& file, std::string_view text);

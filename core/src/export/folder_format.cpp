@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "export/config_writer.h"
+#include "export/model_card.h"
 #include "export/serve_table.h"
 #include "tensor/dtype.h"
 

@@ -4,6 +4,7 @@
 #include "export/config_writer.h"
 #include "export/mlx_config.h"
 #include "export/mlx_layout.h"
+#include "export/model_card.h"
 
 #include <set>
 

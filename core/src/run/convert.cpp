@@ -3,8 +3,8 @@
 // nothing is rounded that the format does not round by itself, and nothing is tuned.
 #include "base/json_io.h"
 #include "base/text.h"
-#include "export/config_writer.h"
 #include "export/folder_format.h"
+#include "export/model_card.h"
 #include "model/block_layout.h"
 #include "run/stages.h"
 #include "run/typed_model.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 #include "export/gguf/gguf_exporter.h"
+#include "export/model_card.h"
 #include "export/serve_table.h"
 #include "run/finished_run.h"
 #include "run/own_run.h"
@@ -68,6 +69,14 @@ std::string document(const std::vector<ExportOffer>& offers)
     Json json = Json::object();
     json["offers"] = value_to_json(offers);
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+ExportFacts export_facts(const std::filesystem::path& run)
+{
+    const FinishedRun finished = open_finished_run(run);
+    const ModelInfo& model = finished.model->info;
+    return {exporting::stated_details(*finished.model, finished.spec.exports), model.tokenizer,
+        model.has_chat_template};
 }
 
 std::vector<ServeText> serve_texts(const std::string& format, const std::filesystem::path& exported)

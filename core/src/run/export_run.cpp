@@ -2,8 +2,8 @@
 // `export`: a finished run in one more format, and what the run itself says about it.
 #include "base/text.h"
 #include "base/timing.h"
-#include "export/config_writer.h"
 #include "export/marker.h"
+#include "export/model_card.h"
 #include "run/finished_run.h"
 #include "run/journal.h"
 #include "run/report_builder.h"
@@ -37,11 +37,12 @@ void record_export(const stdfs::path& folder, const ExportFinished& exported)
 } // namespace
 
 ExportReport export_run(const stdfs::path& run, const std::string& format,
-    const stdfs::path& output, Observer& observer, RunControl control)
+    const stdfs::path& output, Observer& observer, RunControl control,
+    const std::optional<ExportDetails>& details)
 {
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), "cpu", 0};
-    const FinishedRun finished = open_finished_run(run);
+    const FinishedRun finished = open_finished_run(run, details);
     const StageScope stage(context, Stage::Export, format);
     const ExportReport report = exporting::publish_export(
         context, disk(), exporting::exporter_for(format), finished.input(), output);
@@ -56,9 +57,10 @@ ExportReport export_run(const stdfs::path& run, const std::string& format,
     return report;
 }
 
-std::string preview_card(const stdfs::path& run, const std::string& format)
+std::string preview_card(
+    const stdfs::path& run, const std::string& format, const std::optional<ExportDetails>& details)
 {
-    const FinishedRun finished = open_finished_run(run);
+    const FinishedRun finished = open_finished_run(run, details);
     return exporting::model_card(finished.input(), exporting::exporter_for(format));
 }
 

@@ -11,11 +11,16 @@
 
 namespace bitsmith {
 
-FinishedRun open_finished_run(const std::filesystem::path& run)
+FinishedRun open_finished_run(
+    const std::filesystem::path& run, const std::optional<ExportDetails>& details)
 {
     FinishedRun finished;
     finished.folder = RunFolder::open(run);
     const RunFolder& folder = *finished.folder;
+    finished.spec = folder.spec();
+    if (details) {
+        static_cast<ExportDetails&>(finished.spec.exports) = *details;
+    }
     finished.model = touched_model(source::open_model(folder.spec().model.path), folder);
     const int64_t blocks = blocks_to_publish(folder.plan(), finished.model->info.blocks);
     const bool lacks_touch_up = folder.spec().recipe.uses_calibration()

@@ -31,6 +31,23 @@ bool is_hub_snapshot(const fs::path& folder)
         && fs::is_directory(home.parent_path().parent_path() / "blobs", error);
 }
 
+std::string hub_repository(const fs::path& folder)
+{
+    constexpr std::string_view prefix = "models--", slash = "--";
+    if (!is_hub_snapshot(folder)) {
+        return {};
+    }
+    std::string name = fs::canonical(folder).parent_path().parent_path().filename().string();
+    if (!name.starts_with(prefix)) {
+        return {};
+    }
+    name.erase(0, prefix.size());
+    if (const std::size_t at = name.find(slash); at != std::string::npos) {
+        name.replace(at, slash.size(), "/");
+    }
+    return name;
+}
+
 std::vector<std::string> check_hub_snapshot(const fs::path& folder)
 {
     std::vector<std::string> findings;

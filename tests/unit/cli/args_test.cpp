@@ -29,6 +29,7 @@ private Q_SLOTS:
     void refusesLayerConfigurations();
     void refusesValuesWithTheFieldNamed();
     void theLastOfTwoContradictingFlagsWins();
+    void changesTheDetailsOfARun();
 
 private:
     QTemporaryDir m_folder;
@@ -96,6 +97,8 @@ void ArgsTest::readsFlags_data()
     row("seed", {"--seed", "1"}, "runtime.seed", "1");
     row("head", {"--quant-lm-head"}, "scheme.quant_lm_head", "true");
     row("run folder", {"--run-dir", "r"}, "runtime.run_dir", "r");
+    row("size of files", {"--max-gguf-gb", "4.5"}, "exports.max_gguf_gb", "4.5");
+    row("author", {"--author", "Ada L."}, "exports.author", "Ada L.");
 }
 
 void ArgsTest::readsFlags()
@@ -217,6 +220,21 @@ void ArgsTest::theLastOfTwoContradictingFlagsWins()
 {
     QCOMPARE(parse({"--sym", "--no-sym"}).scheme.sym.value(), false);
     QCOMPARE(parse({"--no-sym", "--sym"}).scheme.sym.value(), true);
+}
+
+void ArgsTest::changesTheDetailsOfARun()
+{
+    CLI::App app;
+    const auto flags = cli::add_detail_flags(app);
+    app.parse(std::vector<std::string>{"mit", "--license", "1.5", "--max-shard-gb"});
+    JobSpec run;
+    run.exports.author = "Ada";
+    run.exports.license = "other";
+    JobSpec expected = run;
+    expected.exports.license = "mit";
+    expected.exports.max_shard_gb = 1.5;
+    QVERIFY(cli::build_spec(*flags, run) == expected);
+    QVERIFY(app.help().find("[5]") == std::string::npos); // the run says what is otherwise taken
 }
 
 BITSMITH_TEST(ArgsTest)

@@ -7,6 +7,7 @@
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
 #include "export/gguf/vocabulary.h"
+#include "export/model_card.h"
 #include "hf/tokenizer.h"
 #include "source/gguf_places.h"
 

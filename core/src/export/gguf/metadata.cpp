@@ -3,8 +3,8 @@
 
 #include "arch/registry.h"
 #include "base/text.h"
-#include "export/config_writer.h"
 #include "export/gguf/graph.h"
+#include "export/model_card.h"
 #include "model/rope.h"
 
 #include <bitsmith/version.h>
@@ -180,11 +180,19 @@ void add_model_fields(
     const std::string_view arch = plan.family->arch;
     fields.set("general.architecture", std::string(arch));
     fields.set("general.type", std::string("model"));
-    fields.set("general.name", model_name(input.model));
+    const ExportDetails details = stated_details(input.model, input.spec.exports);
+    fields.set("general.name", details.model_name);
+    const auto state = [&fields](const char* key, const std::string& text) {
+        if (!text.empty()) {
+            fields.set(key, text);
+        }
+    };
+    state("general.author", details.author);
     fields.set("general.size_label", size_label(input.model.info.parameters));
-    if (const std::string license = source_license(input.model); !license.empty()) {
-        fields.set("general.license", license);
-    }
+    state("general.license", details.license);
+    state("general.source.url",
+        is_hub_id(details.source) ? concat("https://huggingface.co/", details.source)
+                                  : details.source);
     fields.set("general.quantized_by", concat("Bitsmith ", BITSMITH_VERSION));
     ArchFields own(fields, arch);
     add_architecture(own, input, gguf_graph(arch));

@@ -6,6 +6,7 @@
 #include "export/gguf/metadata.h"
 #include "export/gguf/tensor_plan.h"
 #include "export/gguf/transforms.h"
+#include "export/model_card.h"
 #include "source/gguf_config.h"
 #include "source/gguf_places.h"
 #include "source/gguf_tensors.h"
@@ -178,6 +179,15 @@ void GgufExporterTest::namesTheFileAfterModelAndType()
     source.model.path = "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
     source.plan_all(gguf_scheme("q4_0"));
     QCOMPARE(gguf_file_name(source.input()), std::string("SmolLM2-135M-Instruct-Q4_0.gguf"));
+    // A download lies in a folder that is named after its commit.
+    const TempFolder cache;
+    cache.write("models--org--name/blobs/1234", "");
+    cache.write("models--org--name/snapshots/abc/config.json", "{}");
+    source.model.path = (cache / "models--org--name/snapshots/abc").string();
+    QCOMPARE(gguf_file_name(source.input()), std::string("name-Q4_0.gguf"));
+    const ExportDetails details = stated_details(source.model, {});
+    QCOMPARE(details.model_name, std::string("name"));
+    QCOMPARE(details.source, std::string("org/name"));
 }
 
 void GgufExporterTest::givesTablesTheTypesOfLlamaCpp_data()

@@ -113,7 +113,9 @@ void ExportOffersTest::changesOnlyWhatTheFormatRefuses()
     run.scheme.overrides = {{"*v_proj", "W8A16G32"}, {"*k_proj", "W3A16"}, {"*o_proj", "keep"}};
     run.scheme.keep = {"*down_proj"};
     run.recipe.iters = 33;
-    run.exports = {{"auto_round", "mlx"}, "/somewhere", 3, 7};
+    run.exports.formats = {"auto_round", "mlx"};
+    run.exports.output = "/somewhere";
+    run.exports.max_gguf_gb = 7;
     run.runtime.run_dir = "/runs/a";
     JobSpec expected = run;
     expected.scheme.scheme = "gguf:q4_0";

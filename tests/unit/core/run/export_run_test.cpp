@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What a finished run and an export of it say about each other.
+#include "export/gguf/gguf_exporter.h"
 #include "run/run_lock.h"
 #include "run/run_record.h"
+#include "source/gguf_parts.h"
 #include "support/expect_error.h"
 #include "support/test_main.h"
 #include "unit/core/run/rounded_run.h"
@@ -28,6 +30,9 @@ private Q_SLOTS:
     void isWrittenWhileTheRunCannotBeChanged();
     void previewsTheCardThatIsWritten();
     void namesWhatWasMeasuredInItsCard();
+    void saysWhatIsKnownOfTheModel();
+    void saysWhatItsUserSays();
+    void isSplitAsItsUserSays();
     void listsFilesWithTheirChecksums();
     void refusesAFolderWithoutAList();
 
@@ -147,6 +152,94 @@ void ExportRunTest::namesWhatWasMeasuredInItsCard()
     QVERIFY(card.find("Measured on 4096 tokens") != std::string::npos);
     QVERIFY(card.find("mean, nats per token | 0.125 |") != std::string::npos);
     QVERIFY(card.find("| perplexity |") == std::string::npos);
+}
+
+namespace {
+
+std::optional<std::string> gguf_text(const fs::path& exported, std::string_view key)
+{
+    return source::GgufParts::open(exporting::gguf_file_in(exported))->metadata().text(key);
+}
+
+} // namespace
+
+void ExportRunTest::saysWhatIsKnownOfTheModel()
+{
+    const rounded_run::Model model;
+    model.temp.write("README.md", "---\nlicense: \"my own\"\n---\n# Tiny\n");
+    JobSpec spec = rounded_run::spec(model.path(), "W4A16G32", m_temp / "known");
+    spec.exports.author = "Ada";
+    spec.exports.max_shard_gb = 3;
+    rounded_run::finish(spec);
+    const ExportFacts facts = export_facts(spec.runtime.run_dir);
+    QCOMPARE(facts.details.model_name, fs::path(model.path()).filename().string());
+    QCOMPARE(facts.details.author, std::string("Ada"));
+    QCOMPARE(facts.details.license, std::string("my own"));
+    QCOMPARE(facts.details.source, std::string());
+    QCOMPARE(facts.details.max_shard_gb, 3.0);
+    const ModelInfo info = inspect_model(model.path());
+    QCOMPARE(facts.tokenizer, info.tokenizer);
+    QCOMPARE(facts.has_chat_template, info.has_chat_template);
+    const std::string card = preview_card(spec.runtime.run_dir, "gguf");
+    QVERIFY(card.starts_with("---\nlicense: \"my own\"\nlibrary_name: gguf\n"));
+    QVERIFY(card.find("\nAuthor: Ada.\n") != std::string::npos);
+}
+
+void ExportRunTest::saysWhatItsUserSays()
+{
+    const fs::path run = finish("told").runtime.run_dir;
+    ExportDetails details;
+    details.model_name = "Tiny One";
+    details.author = "Ada";
+    details.license = "my own: # terms";
+    details.source = "org/tiny";
+    details.notes = "Made for *tests*.";
+    NullObserver silent;
+    export_run(run, "gguf", m_temp / "told-out", silent, {}, details);
+    const std::string card = read_text_file(m_temp / "told-out" / "README.md");
+    QCOMPARE(card, preview_card(run, "gguf", details));
+    QVERIFY2(card.starts_with("---\nlicense: \"my own: # terms\"\nbase_model: org/tiny\n"),
+        card.c_str());
+    for (const char* part : {"\n# Tiny One, W4A16G32\n", "\nAuthor: Ada.\n",
+             "\nOriginal model: org/tiny.\n", "\nMade for *tests*.\n"}) {
+        QVERIFY2(card.find(part) != std::string::npos, part);
+    }
+    const std::pair<const char*, const char*> fields[] = {{"general.name", "Tiny One"},
+        {"general.author", "Ada"}, {"general.license", "my own: # terms"},
+        {"general.source.url", "https://huggingface.co/org/tiny"}};
+    for (const auto& [key, text] : fields) {
+        QVERIFY2(gguf_text(m_temp / "told-out", key) == text, key);
+    }
+    QCOMPARE(verify_export(m_temp / "told-out", run), std::vector<std::string>());
+    // An address is no model that the Hub could list it under.
+    details.source = "https://example.org/tiny";
+    const std::string other = preview_card(run, "gguf", details);
+    QVERIFY(other.find("base_model") == std::string::npos);
+    QVERIFY(other.find("Original model: https://example.org/tiny.") != std::string::npos);
+}
+
+void ExportRunTest::isSplitAsItsUserSays()
+{
+    const fs::path run = finish("split").runtime.run_dir;
+    ExportDetails details;
+    details.max_shard_gb = 2e-5; // 20 kB
+    details.max_gguf_gb = 2e-5;
+    const auto count = [](const fs::path& folder, const char* ending) {
+        return std::count_if(fs::directory_iterator(folder), fs::directory_iterator(),
+            [ending](
+                const fs::directory_entry& entry) { return entry.path().extension() == ending; });
+    };
+    const std::pair<const char*, const char*> formats[] = {
+        {"fake", ".safetensors"}, {"gguf", ".gguf"}};
+    NullObserver silent;
+    for (const auto& [format, ending] : formats) {
+        const std::string name = std::string("split-") + format;
+        export_run(run, format, m_temp / name, silent, {});
+        export_run(run, format, m_temp / (name + "-small"), silent, {}, details);
+        QCOMPARE(count(m_temp / name, ending), std::ptrdiff_t{1});
+        QVERIFY2(count(m_temp / (name + "-small"), ending) > 1, format);
+        QCOMPARE(verify_export(m_temp / (name + "-small"), run), std::vector<std::string>());
+    }
 }
 
 void ExportRunTest::listsFilesWithTheirChecksums()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 #include "source/hf_folder.h"
+#include "source/hub_snapshot.h"
 #include "support/expect_error.h"
 #include "support/test_main.h"
 #include "support/tiny_checkpoint.h"
@@ -249,6 +250,8 @@ void HfFolderTest::findsAShardOfAnotherDownload()
     std::filesystem::copy(weights, blobs / hash);
     std::filesystem::create_symlink("../../blobs/" + hash, snapshot / "model.safetensors");
     QCOMPARE(verify_export(snapshot, {}), std::vector<std::string>());
+    QCOMPARE(source::hub_repository(snapshot), std::string("org/name"));
+    QCOMPARE(source::hub_repository(blobs), std::string());
 
     source::TinyModelShape other;
     other.seed = 7;
