@@ -173,6 +173,14 @@ std::vector<ExportOffer> offersFor(const std::vector<Event>& recording)
     return offers;
 }
 
+/// Recordings say nothing of the tokenizer: the picture shows a usual one.
+ExportFacts factsOf(const JobStarted& job)
+{
+    ExportFacts facts{{}, "BPE", true};
+    facts.details.model_name = ui::shortModelName(ui::toQString(job.model)).toStdString();
+    return facts;
+}
+
 /// How the first export of the recorded run ended.
 ui::ExportOutcome outcomeOf(const std::vector<Event>& recording)
 {
@@ -181,7 +189,7 @@ ui::ExportOutcome outcomeOf(const std::vector<Event>& recording)
     outcome.order = {written.format, written.path};
     outcome.path = ui::toQString(written.path);
     outcome.bytes = written.bytes;
-    outcome.serveCommand = ui::toQString(serve_command(written.format, written.path));
+    outcome.serveTexts = serve_texts(written.format, written.path);
     outcome.uploadCommand = ui::toQString(upload_command(written.path));
     return outcome;
 }
@@ -238,6 +246,7 @@ void photographExport(MainWindow& window, Photographer& camera, const std::vecto
     ui::ExportDialog dialog(
         {ui::toQString(job.run), ui::toQString(job.model), ui::toQString(job.scheme)}, &worker,
         &window);
+    dialog.setFacts(factsOf(job));
     dialog.setOffers(offersFor(recording));
     dialog.setFreeSpace(dialog.folder(), kFreeBytes);
     const ui::ExportOutcome outcome = outcomeOf(recording);

@@ -77,7 +77,9 @@ ExportResult::ExportResult(const ExportOutcome& outcome, const QString& title, Q
     }
     addFiles(outcome.files);
     addAnswers(outcome.answers);
-    addCommand(u"exportCommand"_s, tr("Run it"), outcome.serveCommand);
+    for (const ServeText& text : outcome.serveTexts) {
+        addServeText(text);
+    }
     addCommand(u"exportUpload"_s, tr("Share it on Hugging Face"), outcome.uploadCommand);
 }
 
@@ -153,6 +155,25 @@ void ExportResult::addAnswers(const std::vector<AnswerPair>& answers)
         tr("%1 of %2 answers are the same as the original's").arg(same).arg(answers.size());
     addDetails(u"exportAnswers"_s, summary, tr("Answers…"), tr("Original and quantized model"),
         texts.join(u"\n\n————\n\n"_s));
+}
+
+void ExportResult::addServeText(const ServeText& text)
+{
+    const QString runtime = toQString(text.runtime);
+    const QString name = u"exportServe_"_s + runtime;
+    switch (text.kind) {
+    case ServeKind::Command:
+        addCommand(name, tr("Run it with %1").arg(runtime), toQString(text.text));
+        break;
+    case ServeKind::Modelfile:
+        addDetails(name, tr("Run it with %1: a Modelfile").arg(runtime), tr("Modelfile…"),
+            tr("Modelfile"), toQString(text.text));
+        break;
+    case ServeKind::Python:
+        addDetails(name, tr("Run it with %1: a script").arg(runtime), tr("Script…"),
+            tr("Python for %1").arg(runtime), toQString(text.text));
+        break;
+    }
 }
 
 void ExportResult::addCommand(const QString& name, const QString& title, const QString& command)

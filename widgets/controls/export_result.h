@@ -23,6 +23,8 @@ private:
     void addPath(const ExportOutcome& outcome);
     void addFiles(const std::vector<ExportFile>& files);
     void addAnswers(const std::vector<AnswerPair>& answers);
+    /// A command line, or a button that shows a text of several lines.
+    void addServeText(const ServeText& text);
     /// A command line `name`, and a button that copies it; nothing when it is empty.
     void addCommand(const QString& name, const QString& title, const QString& command);
     /// A line of text with a button that shows more in a window of its own.

@@ -270,6 +270,7 @@ void OptionForm::showInEditor(QWidget* editor, const FieldValue& value)
     } else if (auto* edit = qobject_cast<QLineEdit*>(editor)) {
         if (edit->text() != fieldValueText(value)) {
             edit->setText(fieldValueText(value));
+            edit->setCursorPosition(0); // shows where a long text begins
         }
     }
 }

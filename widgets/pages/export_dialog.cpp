@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "widgets/pages/export_dialog.h"
 
+#include "widgets/controls/export_details_card.h"
+#include "widgets/controls/export_folder_card.h"
+#include "widgets/controls/export_formats_card.h"
 #include "widgets/controls/export_offer_table.h"
+#include "widgets/controls/export_progress_view.h"
 #include "widgets/controls/export_result.h"
-#include "widgets/controls/path_edit.h"
 #include "widgets/controls/scroll_area.h"
-#include "widgets/controls/state_chip.h"
 #include "widgets/controls/text_dialog.h"
 #include "widgets/text/format_text.h"
 
 #include <QCheckBox>
-#include <QComboBox>
 #include <QLabel>
-#include <QProgressBar>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QVBoxLayout>
@@ -25,30 +25,10 @@ namespace bitsmith::ui {
 
 namespace {
 
-constexpr int kBarSteps = 1000;
-
 qint64 bytesOf(const std::vector<ExportOffer>& offers)
 {
     return std::accumulate(offers.begin(), offers.end(), qint64(0),
         [](qint64 sum, const ExportOffer& offer) { return sum + offer.bytes; });
-}
-
-/// Share of one order that is done, 0 to 1. Where answers are compared that is half of the work.
-double shareOf(const ExportOrder& order, const ExportProgress& progress)
-{
-    const double written = order.comparesAnswers ? 0.5 : 1;
-    const double done = progress.total > 0
-        ? static_cast<double>(progress.done) / static_cast<double>(progress.total)
-        : 0;
-    switch (progress.step) {
-    case ExportStep::Writing:
-        return written * done;
-    case ExportStep::ReadingBack:
-        return written;
-    case ExportStep::ComparingAnswers:
-        return written + (1 - written) * done;
-    }
-    return 0;
 }
 
 } // namespace
@@ -57,15 +37,12 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     : QDialog(parent)
     , m_source(source)
     , m_worker(worker)
-    , m_runtime(new QComboBox)
-    , m_message(mutedLabel(tr("Reading the run…")))
-    , m_offers(new ExportOfferTable)
-    , m_folder(new PathEdit(PathEdit::Kind::Folder, u"exportFolder"_s))
-    , m_space(mutedLabel({}))
-    , m_noSpace(new StateChip)
+    , m_formats(new ExportFormatsCard)
+    , m_offers(m_formats->table())
+    , m_folder(new ExportFolderCard(QString(source.run + u"/exports"_s)))
+    , m_details(new ExportDetailsCard)
     , m_compare(new QCheckBox(tr("Compare answers with the original model")))
-    , m_bar(new QProgressBar)
-    , m_activity(mutedLabel({}))
+    , m_progress(new ExportProgressView)
     , m_results(new QVBoxLayout)
     , m_close(new QPushButton)
     , m_export(new QPushButton(tr("Export")))
@@ -76,8 +53,9 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     auto* parts = new QVBoxLayout(content);
     parts->setContentsMargins(0, 0, 0, 0);
     parts->setSpacing(12);
-    parts->addWidget(buildFormats());
-    parts->addWidget(buildFolder());
+    parts->addWidget(m_formats);
+    parts->addWidget(m_folder);
+    parts->addWidget(m_details);
     parts->addWidget(buildChecks());
     parts->addLayout(m_results);
     parts->addStretch();
@@ -88,61 +66,17 @@ ExportDialog::ExportDialog(const ExportSource& source, ExportWorker* worker, QWi
     layout->setContentsMargins(16, 16, 16, 16);
     layout->setSpacing(12);
     layout->addWidget(m_scroll, 1);
-    layout->addWidget(buildProgress());
+    layout->addWidget(m_progress);
     layout->addWidget(buildButtons());
     // Enter in a field must not begin an export; Ctrl+Enter does.
     for (QPushButton* button : findChildren<QPushButton*>()) {
         button->setAutoDefault(false);
     }
     resize(fontMetrics().averageCharWidth() * 120, fontMetrics().height() * 48);
+    connectParts();
     connectWorker();
     refresh();
-    m_runtime->setFocus();
-}
-
-Card* ExportDialog::buildFormats()
-{
-    auto* card = new Card(tr("Formats"));
-    auto* question = new QLabel(tr("What will run the model?"));
-    question->setBuddy(m_runtime);
-    m_runtime->setObjectName(u"exportRuntimeCombo"_s);
-    m_runtime->setAccessibleName(question->text());
-    m_runtime->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-    m_runtime->addItem(tr("Any program"), QString());
-    connect(m_runtime, &QComboBox::currentIndexChanged, m_offers,
-        [this] { m_offers->setRuntime(m_runtime->currentData().toString()); });
-    connect(m_offers, &ExportOfferTable::chosenChanged, this, &ExportDialog::refresh);
-    connect(m_offers, &ExportOfferTable::cardRequested, this,
-        [this](const std::string& format) { m_worker->findCard(m_source.run, format); });
-    connect(m_offers, &ExportOfferTable::ownRunRequested, this, [this](const ExportOffer& offer) {
-        Q_EMIT ownRunRequested(offer);
-        reject();
-    });
-    m_message->setObjectName(u"exportOffersMessage"_s);
-    m_message->setTextFormat(Qt::PlainText);
-    card->header()->insertWidget(0, question);
-    card->header()->insertWidget(1, m_runtime);
-    card->titleLabel()->hide();
-    card->body()->addWidget(m_message);
-    card->body()->addWidget(m_offers);
-    return card;
-}
-
-Card* ExportDialog::buildFolder()
-{
-    auto* card = new Card(tr("Folder"));
-    m_folder->setAccessibleLabel(tr("Folder that the exports are written into"));
-    m_folder->setPath(QString(m_source.run + u"/exports"_s));
-    connect(m_folder, &PathEdit::pathChanged, this, &ExportDialog::askFreeSpace);
-    m_space->setObjectName(u"exportSpaceLabel"_s);
-    m_noSpace->setObjectName(u"exportNoSpaceChip"_s);
-    m_noSpace->setLook({tr("Not enough space"), Icon::Warning, ColorRole::Bad});
-    auto* space = new QHBoxLayout;
-    space->addWidget(m_noSpace);
-    space->addWidget(m_space, 1);
-    card->body()->addWidget(m_folder);
-    card->body()->addLayout(space);
-    return card;
+    m_formats->setFocus();
 }
 
 Card* ExportDialog::buildChecks()
@@ -157,22 +91,6 @@ Card* ExportDialog::buildChecks()
         mutedLabel(tr("All files are read back, compared with the run, and get a checksum.")));
     card->body()->addWidget(m_compare);
     return card;
-}
-
-QWidget* ExportDialog::buildProgress()
-{
-    m_bar->setObjectName(u"exportProgressBar"_s);
-    m_bar->setRange(0, kBarSteps);
-    m_bar->setTextVisible(false);
-    m_bar->setAccessibleName(tr("Progress of the export"));
-    m_activity->setObjectName(u"exportActivityLabel"_s);
-    m_activity->setTextFormat(Qt::PlainText);
-    auto* progress = new QWidget;
-    auto* layout = new QVBoxLayout(progress);
-    layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(m_bar);
-    layout->addWidget(m_activity);
-    return progress;
 }
 
 QWidget* ExportDialog::buildButtons()
@@ -192,10 +110,24 @@ QWidget* ExportDialog::buildButtons()
     return buttons;
 }
 
+void ExportDialog::connectParts()
+{
+    connect(m_offers, &ExportOfferTable::chosenChanged, this, &ExportDialog::refresh);
+    connect(m_offers, &ExportOfferTable::cardRequested, this, [this](const std::string& format) {
+        m_worker->findCard(m_source.run, format, m_details->details());
+    });
+    connect(m_offers, &ExportOfferTable::ownRunRequested, this, [this](const ExportOffer& offer) {
+        Q_EMIT ownRunRequested(offer);
+        reject();
+    });
+    connect(m_folder, &ExportFolderCard::folderChanged, this, &ExportDialog::askFreeSpace);
+}
+
 void ExportDialog::connectWorker()
 {
+    connect(m_worker, &ExportWorker::factsFound, this, &ExportDialog::setFacts);
     connect(m_worker, &ExportWorker::offersFound, this, &ExportDialog::setOffers);
-    connect(m_worker, &ExportWorker::offersFailed, this, &ExportDialog::showOffersError);
+    connect(m_worker, &ExportWorker::offersFailed, m_formats, &ExportFormatsCard::showError);
     connect(m_worker, &ExportWorker::freeSpaceFound, this, &ExportDialog::setFreeSpace);
     connect(m_worker, &ExportWorker::progressed, this, &ExportDialog::showProgress);
     connect(m_worker, &ExportWorker::finished, this, &ExportDialog::addOutcome);
@@ -221,25 +153,18 @@ void ExportDialog::load()
 
 QString ExportDialog::folder() const
 {
-    return m_folder->path();
+    return m_folder->folder();
+}
+
+void ExportDialog::setFacts(const ExportFacts& facts)
+{
+    m_details->setFacts(facts);
 }
 
 void ExportDialog::setOffers(const std::vector<ExportOffer>& offers)
 {
-    m_message->hide();
-    m_offers->setOffers(offers);
-    while (m_runtime->count() > 1) {
-        m_runtime->removeItem(1);
-    }
-    for (const QString& runtime : m_offers->runtimes()) {
-        m_runtime->addItem(runtime, runtime);
-    }
+    m_formats->setOffers(offers);
     refresh();
-}
-
-void ExportDialog::showOffersError(const QString& message)
-{
-    m_message->setText(tr("This run cannot be exported. %1").arg(message));
 }
 
 void ExportDialog::showText(const QString& title, const QString& text)
@@ -249,7 +174,7 @@ void ExportDialog::showText(const QString& title, const QString& text)
 
 void ExportDialog::askFreeSpace()
 {
-    m_freeBytes.reset();
+    m_folder->forgetFreeSpace();
     refresh();
     if (!folder().isEmpty()) {
         m_worker->findFreeSpace(folder());
@@ -258,22 +183,27 @@ void ExportDialog::askFreeSpace()
 
 void ExportDialog::setFreeSpace(const QString& folder, qint64 bytes)
 {
-    if (folder == m_folder->path() && bytes >= 0) {
-        m_freeBytes = bytes;
-        refresh();
-    }
+    m_folder->setFreeSpace(folder, bytes);
+    refresh();
 }
 
 void ExportDialog::startExport()
 {
-    m_orders.clear();
+    m_export->setFocus(); // ends what is being typed when a shortcut has led here
+    if (!m_export->isEnabled()) {
+        return;
+    }
+    std::vector<ExportOrder> orders;
+    QStringList titles;
     for (const ExportOffer& offer : m_offers->chosen()) {
-        m_orders.push_back(exportOrder(m_source, offer.format, folder()));
-        m_orders.back().comparesAnswers = m_compare->isChecked();
+        orders.push_back(exportOrder(m_source, offer.format, folder()));
+        orders.back().comparesAnswers = m_compare->isChecked();
+        orders.back().details = m_details->details();
+        titles << m_offers->title(offer.format);
     }
     setPhase(Phase::Exporting);
-    showProgress({});
-    m_worker->startExports(m_source.run, m_orders);
+    m_progress->begin(orders, titles);
+    m_worker->startExports(m_source.run, orders);
 }
 
 void ExportDialog::reject()
@@ -282,7 +212,7 @@ void ExportDialog::reject()
         QDialog::reject();
     } else if (m_phase == Phase::Exporting) {
         setPhase(Phase::Cancelling);
-        m_activity->setText(tr("Cancelling; what is half-written is removed"));
+        m_progress->showCancelling();
         m_worker->cancel();
     }
 }
@@ -296,37 +226,8 @@ void ExportDialog::setPhase(Phase phase)
 void ExportDialog::showProgress(const ExportProgress& progress)
 {
     if (m_phase == Phase::Exporting) {
-        const ExportOrder& order = m_orders[static_cast<std::size_t>(progress.index)];
-        const double share =
-            (progress.index + shareOf(order, progress)) / static_cast<double>(m_orders.size());
-        m_bar->setValue(static_cast<int>(share * kBarSteps));
-        m_activity->setText(progressText(progress));
+        m_progress->showProgress(progress);
     }
-}
-
-QString ExportDialog::progressText(const ExportProgress& progress) const
-{
-    const ExportOrder& order = m_orders[static_cast<std::size_t>(progress.index)];
-    const QString title = m_offers->title(order.format);
-    const QString number = QString::number(progress.index + 1);
-    const QString count = QString::number(m_orders.size());
-    if (progress.step == ExportStep::ReadingBack) {
-        return tr("%1 (%2 of %3): reading the files back").arg(title, number, count);
-    }
-    if (progress.step == ExportStep::ComparingAnswers) {
-        return tr("%1 (%2 of %3): comparing answers; cancelling keeps the files")
-            .arg(title, number, count);
-    }
-    if (progress.total <= 0) {
-        return tr("%1 (%2 of %3): opening the run").arg(title, number, count);
-    }
-    const auto amount = [&progress](int64_t value) {
-        return progress.unit == "bytes"_L1 ? formatBytes(value) : QString::number(value);
-    };
-    const QString unit = progress.unit == "bytes"_L1 ? QString() : progress.unit;
-    return tr("%1 (%2 of %3): %4 of %5 %6")
-        .arg(title, number, count, amount(progress.done), amount(progress.total), unit)
-        .trimmed();
 }
 
 void ExportDialog::addOutcome(const ExportOutcome& outcome)
@@ -346,20 +247,14 @@ void ExportDialog::addOutcome(const ExportOutcome& outcome)
 void ExportDialog::refresh()
 {
     const std::vector<ExportOffer> chosen = m_offers->chosen();
-    const qint64 needed = bytesOf(chosen);
     const bool choosing = m_phase == Phase::Choosing;
-    const bool tooLarge = m_freeBytes && needed > *m_freeBytes;
-    m_runtime->setEnabled(choosing);
-    m_offers->setEnabled(choosing);
+    m_folder->setNeeded(chosen.empty() ? std::nullopt : std::optional(bytesOf(chosen)));
+    m_formats->setEnabled(choosing);
     m_folder->setEnabled(choosing);
+    m_details->setEnabled(choosing);
     m_compare->setEnabled(choosing);
-    m_bar->parentWidget()->setVisible(!choosing);
-    m_noSpace->setVisible(tooLarge);
-    const QString free = m_freeBytes ? formatBytes(*m_freeBytes) : unknownValue();
-    m_space->setText(chosen.empty()
-            ? tr("Free: %1. Tick the formats to write.").arg(free)
-            : tr("Needed: at most %1. Free: %2.").arg(formatBytes(needed), free));
-    m_export->setEnabled(choosing && !chosen.empty() && !tooLarge && !folder().isEmpty());
+    m_progress->setVisible(!choosing);
+    m_export->setEnabled(choosing && !chosen.empty() && m_folder->isReady());
     m_close->setText(choosing ? tr("Close") : tr("Cancel"));
     m_close->setEnabled(m_phase != Phase::Cancelling);
 }

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Writes a finished run in one or more formats: what will run the model, which formats, where to, how
-// far it is, how it ended. The work is done by an ExportWorker.
+// Writes a finished run in one or more formats: what will run the model, which formats, where to,
+// what the model card says, how far it is, how it ended. The work is done by an ExportWorker.
 #pragma once
 
 #include "widgets/state/export_worker.h"
 
 #include <QDialog>
 
-#include <optional>
-
 class QCheckBox;
-class QComboBox;
-class QLabel;
-class QProgressBar;
 class QPushButton;
 class QScrollArea;
 class QVBoxLayout;
@@ -20,9 +15,11 @@ class QVBoxLayout;
 namespace bitsmith::ui {
 
 class Card;
+class ExportDetailsCard;
+class ExportFolderCard;
+class ExportFormatsCard;
 class ExportOfferTable;
-class PathEdit;
-class StateChip;
+class ExportProgressView;
 
 class ExportDialog : public QDialog
 {
@@ -35,6 +32,7 @@ public:
     /// Asks the worker what the run can be exported to, and for the free space.
     void load();
     QString folder() const;
+    void setFacts(const ExportFacts& facts);
     void setOffers(const std::vector<ExportOffer>& offers);
     /// Of the chosen folder; negative: not known. An answer for another folder is dropped.
     void setFreeSpace(const QString& folder, qint64 bytes);
@@ -56,35 +54,26 @@ private:
         Cancelling
     };
 
-    Card* buildFormats();
-    Card* buildFolder();
     Card* buildChecks();
-    QWidget* buildProgress();
     QWidget* buildButtons();
+    void connectParts();
     void connectWorker();
     void askFreeSpace();
     void startExport();
     void setPhase(Phase phase);
-    void showOffersError(const QString& message);
     void showText(const QString& title, const QString& text);
     void showProgress(const ExportProgress& progress);
-    QString progressText(const ExportProgress& progress) const;
     void refresh();
 
     ExportSource m_source;
     ExportWorker* m_worker;
     Phase m_phase = Phase::Choosing;
-    std::optional<qint64> m_freeBytes; ///< of the chosen folder, once it is known
-    std::vector<ExportOrder> m_orders; ///< being written
-    QComboBox* m_runtime;
-    QLabel* m_message;
-    ExportOfferTable* m_offers;
-    PathEdit* m_folder;
-    QLabel* m_space;
-    StateChip* m_noSpace;
+    ExportFormatsCard* m_formats;
+    ExportOfferTable* m_offers; ///< in m_formats
+    ExportFolderCard* m_folder;
+    ExportDetailsCard* m_details;
     QCheckBox* m_compare;
-    QProgressBar* m_bar;
-    QLabel* m_activity;
+    ExportProgressView* m_progress;
     QVBoxLayout* m_results;
     QScrollArea* m_scroll = nullptr;
     QPushButton* m_close;

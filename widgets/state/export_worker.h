@@ -27,6 +27,7 @@ struct ExportOrder
     std::string format;
     std::filesystem::path output; ///< folder that does not exist yet, or is empty
     bool comparesAnswers = false; ///< original and export answer the same prompts afterwards
+    ExportDetails details = {};
 
     bool operator==(const ExportOrder&) const = default;
 };
@@ -61,7 +62,7 @@ struct ExportOutcome
     std::vector<ExportFile> files;
     QStringList findings; ///< of reading it back; empty: verified
     QStringList notes; ///< what the format holds differently from the plan, and what was left out
-    QString serveCommand;
+    std::vector<ServeText> serveTexts;
     QString uploadCommand;
     std::vector<AnswerPair> answers; ///< empty: not compared
     ErrorCode errorCode = ErrorCode::Internal; ///< valid when state is Failed
@@ -77,12 +78,13 @@ public:
     using QObject::QObject;
     ~ExportWorker() override;
 
-    /// Answers with offersFound or offersFailed.
+    /// Answers with factsFound and offersFound, or with offersFailed.
     virtual void findOffers(const QString& run) = 0;
     /// Answers with freeSpaceFound; `folder` need not exist yet.
     virtual void findFreeSpace(const QString& folder) = 0;
     /// Answers with cardFound or cardFailed.
-    virtual void findCard(const QString& run, const std::string& format) = 0;
+    virtual void findCard(
+        const QString& run, const std::string& format, const ExportDetails& details) = 0;
     /// Writes one after the other. Each order gets one finished(), also after a failure or cancel();
     /// then comes allFinished(). Only while no export runs.
     virtual void startExports(const QString& run, const std::vector<ExportOrder>& orders) = 0;
@@ -90,6 +92,7 @@ public:
     virtual void cancel() = 0;
 
 Q_SIGNALS:
+    void factsFound(const bitsmith::ExportFacts& facts);
     void offersFound(const std::vector<bitsmith::ExportOffer>& offers);
     void offersFailed(const QString& message);
     void freeSpaceFound(const QString& folder, qint64 bytes);

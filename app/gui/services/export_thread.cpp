@@ -92,24 +92,29 @@ ExportThread::~ExportThread()
 
 void ExportThread::findOffers(const QString& run)
 {
-    using Offers = std::vector<ExportOffer>;
+    using Choices = std::pair<ExportFacts, std::vector<ExportOffer>>;
     callInPool(
         this,
-        [offers = m_calls.offers, run = run.toStdString()] {
-            return answerOf<Offers>([&] { return offers(run); });
+        [calls = m_calls, run = run.toStdString()] {
+            return answerOf<Choices>([&] { return Choices(calls.facts(run), calls.offers(run)); });
         },
-        [this](const Answer<Offers>& answer) {
-            answer.message.isEmpty() ? Q_EMIT offersFound(answer.value)
-                                     : Q_EMIT offersFailed(answer.message);
+        [this](const Answer<Choices>& answer) {
+            if (!answer.message.isEmpty()) {
+                Q_EMIT offersFailed(answer.message);
+                return;
+            }
+            Q_EMIT factsFound(answer.value.first);
+            Q_EMIT offersFound(answer.value.second);
         });
 }
 
-void ExportThread::findCard(const QString& run, const std::string& format)
+void ExportThread::findCard(
+    const QString& run, const std::string& format, const ExportDetails& details)
 {
     callInPool(
         this,
-        [card = m_calls.card, run = run.toStdString(), format] {
-            return answerOf<std::string>([&] { return card(run, format); });
+        [card = m_calls.card, run = run.toStdString(), format, details] {
+            return answerOf<std::string>([&] { return card(run, format, details); });
         },
         [this, format](const Answer<std::string>& answer) {
             answer.message.isEmpty() ? Q_EMIT cardFound(format, ui::toQString(answer.value))
@@ -167,7 +172,7 @@ ui::ExportOutcome ExportThread::write(
     try {
         RunControl(control).checkpoint();
         const ExportReport report =
-            m_calls.write(run, order.format, order.output, observer, control);
+            m_calls.write(run, order.format, order.output, observer, control, order.details);
         outcome.path = ui::toQString(report.path);
         outcome.bytes = report.bytes;
         outcome.notes = observer.notes;
@@ -198,8 +203,7 @@ void ExportThread::check(const fs::path& run, ui::ExportOutcome& outcome) const
         }
         outcome.files = m_calls.files(outcome.order.output);
         outcome.uploadCommand = ui::toQString(upload_command(outcome.order.output));
-        outcome.serveCommand =
-            ui::toQString(m_calls.serveCommand(outcome.order.format, outcome.order.output));
+        outcome.serveTexts = m_calls.serveTexts(outcome.order.format, outcome.order.output);
     } catch (const std::exception& error) {
         outcome.findings << ui::toQString(error.what());
     }

@@ -17,22 +17,19 @@ namespace bitsmith::gui {
 struct ExportCalls
 {
     std::function<std::vector<ExportOffer>(const std::filesystem::path&)> offers = export_offers;
+    std::function<ExportFacts(const std::filesystem::path&)> facts = export_facts;
     std::function<ExportReport(const std::filesystem::path&, const std::string&,
-        const std::filesystem::path&, Observer&, RunControl)>
-        write = [](const std::filesystem::path& run, const std::string& format,
-                    const std::filesystem::path& output, Observer& observer, RunControl control) {
-            return export_run(run, format, output, observer, std::move(control));
-        };
+        const std::filesystem::path&, Observer&, RunControl, const ExportDetails&)>
+        write = export_run;
     std::function<std::vector<std::string>(
         const std::filesystem::path&, const std::filesystem::path&)>
         verify = verify_export;
     std::function<std::vector<ExportFile>(const std::filesystem::path&)> files = exported_files;
-    std::function<std::string(const std::string&, const std::filesystem::path&)> serveCommand =
-        serve_command;
-    std::function<std::string(const std::filesystem::path&, const std::string&)> card =
-        [](const std::filesystem::path& run, const std::string& format) {
-            return preview_card(run, format);
-        };
+    std::function<std::vector<ServeText>(const std::string&, const std::filesystem::path&)>
+        serveTexts = serve_texts;
+    std::function<std::string(
+        const std::filesystem::path&, const std::string&, const ExportDetails&)>
+        card = preview_card;
     std::function<std::vector<AnswerPair>(
         const std::filesystem::path&, const std::filesystem::path&, Observer&, RunControl)>
         compare = compare_answers;
@@ -49,7 +46,8 @@ public:
 
     void findOffers(const QString& run) override;
     void findFreeSpace(const QString& folder) override;
-    void findCard(const QString& run, const std::string& format) override;
+    void findCard(
+        const QString& run, const std::string& format, const ExportDetails& details) override;
     void startExports(const QString& run, const std::vector<ui::ExportOrder>& orders) override;
     void cancel() override;
 

@@ -25,6 +25,8 @@ struct Collector : QObject
     {
         connect(&worker, &ExportThread::offersFound, this,
             [this](const std::vector<ExportOffer>& found) { offers = found; });
+        connect(&worker, &ExportThread::factsFound, this,
+            [this](const ExportFacts& found) { facts = found; });
         connect(&worker, &ExportThread::offersFailed, this,
             [this](const QString& text) { message = text; });
         connect(&worker, &ExportThread::freeSpaceFound, this,
@@ -38,6 +40,7 @@ struct Collector : QObject
         connect(&worker, &ExportThread::allFinished, this, [this] { ended = true; });
     }
 
+    ExportFacts facts;
     std::vector<ExportOffer> offers;
     QString message;
     qint64 freeBytes = 0;
@@ -52,11 +55,12 @@ ExportCalls scriptedCalls()
 {
     ExportCalls calls;
     calls.write = [](const std::filesystem::path&, const std::string& format,
-                      const std::filesystem::path& output, Observer& observer, RunControl) {
+                      const std::filesystem::path& output, Observer& observer, RunControl,
+                      const ExportDetails& details) {
         if (format == "bad") {
             fail(ErrorCode::WriteFailed, "the disk is full", {{"file", output.string()}});
         }
-        observer.on_event({0, 0, Warning{"export", "lm_head stays BF16"}});
+        observer.on_event({0, 0, Warning{"export", "lm_head stays BF16" + details.notes}});
         observer.on_event({1, 0, StageProgress{Stage::Export, 7, 7, "tensors"}});
         return ExportReport{format, output.string(), 1000};
     };
@@ -66,8 +70,8 @@ ExportCalls scriptedCalls()
     calls.files = [](const std::filesystem::path&) {
         return std::vector<ExportFile>{{"a.safetensors", 1000, "abcd"}};
     };
-    calls.serveCommand = [](const std::string& format, const std::filesystem::path&) {
-        return "serve " + format;
+    calls.serveTexts = [](const std::string& format, const std::filesystem::path&) {
+        return std::vector<ServeText>{{"vLLM", ServeKind::Command, "serve " + format}};
     };
     calls.compare = [](const std::filesystem::path&, const std::filesystem::path&,
                         Observer& observer, const RunControl&) {
@@ -87,6 +91,7 @@ private Q_SLOTS:
     void goesOnAfterAFailedExport();
     void reportsProgressAndNotesOfTheCore();
     void keepsAnExportWhoseCheckFails();
+    void passesTheDetailsOn();
     void comparesAnswersOnlyWhenAsked();
     void keepsAnExportWhoseAnswersCannotBeCompared();
     void keepsAnExportWhoseComparisonIsCancelled();
@@ -111,7 +116,8 @@ void ExportThreadTest::goesOnAfterAFailedExport()
     QCOMPARE(seen.outcomes[1].state, JobState::Done);
     QCOMPARE(seen.outcomes[1].path, QStringLiteral("/b"));
     QCOMPARE(seen.outcomes[1].bytes, int64_t(1000));
-    QCOMPARE(seen.outcomes[1].serveCommand, QStringLiteral("serve good"));
+    QCOMPARE(seen.outcomes[1].serveTexts.size(), std::size_t(1));
+    QCOMPARE(seen.outcomes[1].serveTexts[0].text, std::string("serve good"));
     QCOMPARE(seen.outcomes[1].uploadCommand, QStringLiteral("hf upload ACCOUNT/b /b"));
     QCOMPARE(seen.outcomes[1].files.size(), std::size_t(1));
     seen.ended = false;
@@ -140,7 +146,8 @@ void ExportThreadTest::keepsAnExportWhoseCheckFails()
     calls.verify = [](const std::filesystem::path&, const std::filesystem::path&) {
         return std::vector<std::string>{"tensor a differs"};
     };
-    calls.serveCommand = [](const std::string&, const std::filesystem::path& path) -> std::string {
+    calls.serveTexts = [](const std::string&,
+                           const std::filesystem::path& path) -> std::vector<ServeText> {
         fail(ErrorCode::FileNotFound, "no GGUF file", {{"file", path.string()}});
     };
     ExportThread worker(calls);
@@ -151,6 +158,26 @@ void ExportThreadTest::keepsAnExportWhoseCheckFails()
     QCOMPARE(seen.outcomes[0].findings.size(), 2);
     QCOMPARE(seen.outcomes[0].findings[0], QStringLiteral("tensor a differs"));
     QVERIFY(seen.outcomes[0].findings[1].contains(QStringLiteral("no GGUF file")));
+}
+
+void ExportThreadTest::passesTheDetailsOn()
+{
+    ExportCalls calls = scriptedCalls();
+    calls.card = [](const std::filesystem::path&, const std::string&,
+                     const ExportDetails& details) { return "by " + details.author; };
+    ExportThread worker(calls);
+    Collector seen(worker);
+    ExportOrder order{"good", "/a"};
+    order.details.notes = ", and more";
+    order.details.author = "Ada";
+    worker.startExports({}, {order});
+    QTRY_VERIFY(seen.ended);
+    QCOMPARE(seen.outcomes[0].notes, QStringList{QStringLiteral("lm_head stays BF16, and more")});
+    QString card;
+    connect(&worker, &ExportThread::cardFound, &worker,
+        [&card](const std::string&, const QString& text) { card = text; });
+    worker.findCard({}, "good", order.details);
+    QTRY_COMPARE(card, QStringLiteral("by Ada"));
 }
 
 void ExportThreadTest::comparesAnswersOnlyWhenAsked()
@@ -208,7 +235,8 @@ void ExportThreadTest::keepsAnExportWhoseComparisonIsCancelled()
 void ExportThreadTest::findsAModelCardOrSaysWhyNot()
 {
     ExportCalls calls = scriptedCalls();
-    calls.card = [](const std::filesystem::path& run, const std::string& format) {
+    calls.card = [](const std::filesystem::path& run, const std::string& format,
+                     const ExportDetails&) {
         if (format == "bad") {
             fail(ErrorCode::UnsupportedFormat, "unknown output format");
         }
@@ -220,8 +248,8 @@ void ExportThreadTest::findsAModelCardOrSaysWhyNot()
         [&found](const std::string&, const QString& text) { found = text; });
     connect(&worker, &ExportThread::cardFailed, &worker,
         [&failed](const std::string&, const QString& text) { failed = text; });
-    worker.findCard(QStringLiteral("/run"), "gguf");
-    worker.findCard(QStringLiteral("/run"), "bad");
+    worker.findCard(QStringLiteral("/run"), "gguf", {});
+    worker.findCard(QStringLiteral("/run"), "bad", {});
     QTRY_COMPARE(found, QStringLiteral("# /run gguf"));
     QTRY_VERIFY(failed.contains(QStringLiteral("unknown output format")));
 }
@@ -231,7 +259,8 @@ void ExportThreadTest::cancelEndsTheExportAndTheOnesAfterIt()
     std::atomic<int> begun = 0;
     ExportCalls calls = scriptedCalls();
     calls.write = [&begun](const std::filesystem::path&, const std::string&,
-                      const std::filesystem::path&, Observer&, RunControl control) -> ExportReport {
+                      const std::filesystem::path&, Observer&, RunControl control,
+                      const ExportDetails&) -> ExportReport {
         ++begun;
         while (true) {
             control.checkpoint();
@@ -256,7 +285,8 @@ void ExportThreadTest::cancelsWhenItIsDestroyed()
     std::atomic<bool> left = false;
     ExportCalls calls = scriptedCalls();
     calls.write = [&begun, &left](const std::filesystem::path&, const std::string&,
-                      const std::filesystem::path&, Observer&, RunControl control) -> ExportReport {
+                      const std::filesystem::path&, Observer&, RunControl control,
+                      const ExportDetails&) -> ExportReport {
         begun = true;
         while (!control.cancelled()) {
             QThread::yieldCurrentThread();
@@ -313,6 +343,8 @@ void ExportThreadTest::exportsARealRun()
     worker.findOffers(run);
     QTRY_VERIFY2(!seen.offers.empty(), qPrintable(seen.message));
     QVERIFY(seen.offers.front().fits);
+    QCOMPARE(seen.facts.details.model_name, std::string("model"));
+    QVERIFY(!seen.facts.tokenizer.empty());
     const std::string format = seen.offers.front().format;
     const QString output = folder.filePath(QStringLiteral("out"));
     worker.startExports(run, {{"no_such_format", "/nowhere"}, {format, output.toStdString()}});

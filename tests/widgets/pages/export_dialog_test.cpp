@@ -12,10 +12,12 @@
 #include <QClipboard>
 #include <QComboBox>
 #include <QLabel>
+#include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSignalSpy>
+#include <QToolButton>
 #include <QtTest>
 
 using namespace bitsmith;
@@ -34,14 +36,17 @@ struct FakeWorker : ExportWorker
         exportedRun = run;
         orders = wanted;
     }
-    void findCard(const QString& run, const std::string& format) override
+    void findCard(
+        const QString& run, const std::string& format, const ExportDetails& details) override
     {
         cardOf = QString(run + u' ' + QString::fromStdString(format));
+        cardDetails = details;
     }
     void cancel() override { ++cancels; }
 
     QString offersOf;
     QString cardOf;
+    ExportDetails cardDetails;
     QStringList spaceOf;
     QString exportedRun;
     std::vector<ExportOrder> orders;
@@ -58,13 +63,23 @@ const std::vector<ExportOffer>& sampleOffers()
     return offers;
 }
 
+ExportFacts sampleFacts()
+{
+    ExportFacts facts{{}, "BPE", false};
+    facts.details.model_name = "Tiny";
+    facts.details.license = "apache-2.0";
+    facts.details.max_shard_gb = 2;
+    return facts;
+}
+
 ExportOutcome written(const ExportOrder& order)
 {
     ExportOutcome outcome;
     outcome.order = order;
     outcome.path = QString::fromStdString(order.output.string());
     outcome.bytes = 118'000'000;
-    outcome.serveCommand = u"vllm serve here"_s;
+    outcome.serveTexts = {{"vLLM", ServeKind::Command, "vllm serve here"},
+        {"transformers", ServeKind::Python, "import transformers\n"}};
     return outcome;
 }
 
@@ -81,6 +96,9 @@ private Q_SLOTS:
     void filtersByTheProgramThatRunsTheModel();
     void greysWhatDoesNotFitAndSaysWhy();
     void showsTheModelCardOfAFormat();
+    void saysWhatLiesBesideTheWeights();
+    void exportsWithTheDetailsThatWereEdited();
+    void takesWhatIsStillBeingTyped();
     void offersAnotherRunOnlyWhereItHelps();
     void asksTheWorkerForExactlyTheTickedFormats();
     void leavesOutATickedFormatThatIsFilteredOut();
@@ -89,6 +107,7 @@ private Q_SLOTS:
     void comparesAnswersWhenAsked();
     void showsFilesAndAnswers();
     void showsWhatWasWritten();
+    void hasATextForEveryRuntime();
     void scrollsToAResult();
     void marksFilesThatFailedTheirCheck();
     void saysWhyAnExportFailedAndShowsTheOthers();
@@ -104,6 +123,24 @@ private:
     }
     QPushButton* button(const QString& name) { return m_dialog->findChild<QPushButton*>(name); }
     QString text(const QString& name) { return m_dialog->findChild<QLabel*>(name)->text(); }
+    QLineEdit* field(const QString& key)
+    {
+        return m_dialog->findChild<QLineEdit*>(QString(u"export_"_s + key));
+    }
+    void type(const QString& key, const QString& text)
+    {
+        field(key)->setText(text);
+        QTest::keyClick(field(key), Qt::Key_Return);
+    }
+    /// Text of the window that `name` opens.
+    QString details(const QString& name)
+    {
+        button(name)->click();
+        auto* shown = m_dialog->findChild<TextDialog*>();
+        const QString all = shown->findChild<QPlainTextEdit*>()->toPlainText();
+        delete shown;
+        return all;
+    }
     void exportFormats(const QStringList& formats);
 
     std::unique_ptr<FakeWorker> m_worker;
@@ -183,6 +220,53 @@ void ExportDialogTest::showsTheModelCardOfAFormat()
     shown->findChild<QPushButton*>(u"textDialogCopyButton"_s)->click();
     QCOMPARE(QGuiApplication::clipboard()->text(), u"# Tiny <b>"_s);
     shown->close();
+}
+
+void ExportDialogTest::saysWhatLiesBesideTheWeights()
+{
+    auto* tokenizer = m_dialog->findChild<StateChip*>(u"exportTokenizerChip"_s);
+    auto* chatTemplate = m_dialog->findChild<StateChip*>(u"exportTemplateChip"_s);
+    QVERIFY(tokenizer->isHidden() && chatTemplate->isHidden());
+    Q_EMIT m_worker->factsFound(sampleFacts());
+    QVERIFY(!tokenizer->isHidden() && !chatTemplate->isHidden());
+    QCOMPARE(tokenizer->text(), u"Tokenizer: BPE"_s);
+    QCOMPARE(chatTemplate->text(), u"No chat template"_s);
+    QCOMPARE(field(u"model_name"_s)->text(), u"Tiny"_s);
+    QCOMPARE(field(u"license"_s)->text(), u"apache-2.0"_s);
+    QCOMPARE(field(u"max_shard_gb"_s)->text(), u"2"_s);
+    QCOMPARE(field(u"max_gguf_gb"_s)->text(), u"50"_s);
+}
+
+void ExportDialogTest::exportsWithTheDetailsThatWereEdited()
+{
+    Q_EMIT m_worker->factsFound(sampleFacts());
+    type(u"author"_s, u"Ada"_s);
+    type(u"license"_s, u"mit"_s);
+    type(u"max_shard_gb"_s, u"8"_s);
+    type(u"max_gguf_gb"_s, u"4.5"_s);
+    type(u"model_name"_s, u"Another"_s);
+    m_dialog->findChild<QToolButton*>(u"export_model_nameReset"_s)->click();
+    ExportDetails expected = sampleFacts().details;
+    expected.author = "Ada";
+    expected.license = "mit";
+    expected.max_shard_gb = 8;
+    expected.max_gguf_gb = 4.5;
+    button(u"offerCard_gguf"_s)->click();
+    QVERIFY(m_worker->cardDetails == expected);
+    exportFormats({u"gguf"_s, u"auto_round"_s});
+    QVERIFY(m_worker->orders[0].details == expected);
+    QVERIFY(m_worker->orders[1].details == expected);
+    QVERIFY(!field(u"author"_s)->isEnabled());
+}
+
+void ExportDialogTest::takesWhatIsStillBeingTyped()
+{
+    m_dialog->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_dialog.get()));
+    field(u"notes"_s)->setFocus();
+    QTest::keyClicks(field(u"notes"_s), u"draft"_s);
+    exportFormats({u"gguf"_s}); // as the shortcut does: no click that takes the focus
+    QCOMPARE(m_worker->orders.front().details.notes, std::string("draft"));
 }
 
 void ExportDialogTest::offersAnotherRunOnlyWhereItHelps()
@@ -280,13 +364,6 @@ void ExportDialogTest::showsFilesAndAnswers()
     Q_EMIT m_worker->allFinished();
     QVERIFY(text(u"exportFiles"_s).startsWith(u"1 file"_s));
     QCOMPARE(text(u"exportAnswers"_s), u"1 of 2 answers are the same as the original's"_s);
-    const auto details = [this](const QString& name) {
-        button(name)->click();
-        auto* shown = m_dialog->findChild<TextDialog*>();
-        const QString all = shown->findChild<QPlainTextEdit*>()->toPlainText();
-        delete shown;
-        return all;
-    };
     QVERIFY(details(u"exportFilesButton"_s).contains(u"118 MB, SHA-256 abcd"_s));
     const QString answers = details(u"exportAnswersButton"_s);
     QVERIFY(answers.contains(u"Original: I am"_s) && answers.contains(u"Quantized: I was"_s));
@@ -304,17 +381,30 @@ void ExportDialogTest::showsWhatWasWritten()
     QVERIFY(card != nullptr);
     QCOMPARE(card->findChild<StateChip*>()->text(), u"Verified"_s);
     QCOMPARE(text(u"exportPath"_s), outcome.path);
-    QCOMPARE(text(u"exportCommand"_s), u"vllm serve here"_s);
+    QCOMPARE(text(u"exportServe_vLLM"_s), u"vllm serve here"_s);
     QVERIFY(text(u"exportNote"_s).contains(u"lm_head stays BF16"_s));
     button(u"exportCopyPathButton"_s)->click();
     QCOMPARE(QGuiApplication::clipboard()->text(), outcome.path);
-    button(u"exportCommandCopyButton"_s)->click();
+    button(u"exportServe_vLLMCopyButton"_s)->click();
     QCOMPARE(QGuiApplication::clipboard()->text(), u"vllm serve here"_s);
     QSignalSpy opened(m_dialog.get(), &ExportDialog::openRequested);
     button(u"exportOpenButton"_s)->click();
     QCOMPARE(opened.front()[0].toString(), outcome.path);
     // Written formats are not written again by the next Export.
     QVERIFY(!box(u"auto_round"_s)->isChecked() && box(u"auto_round"_s)->isEnabled());
+}
+
+void ExportDialogTest::hasATextForEveryRuntime()
+{
+    exportFormats({u"gguf"_s});
+    ExportOutcome outcome = written(m_worker->orders.front());
+    outcome.serveTexts.push_back({"Ollama", ServeKind::Modelfile, "FROM /a b.gguf\n"});
+    Q_EMIT m_worker->finished(outcome);
+    Q_EMIT m_worker->allFinished();
+    QVERIFY(text(u"exportServe_transformers"_s).contains(u"transformers"_s));
+    QCOMPARE(details(u"exportServe_transformersButton"_s), u"import transformers\n"_s);
+    QVERIFY(text(u"exportServe_Ollama"_s).contains(u"Ollama"_s));
+    QCOMPARE(details(u"exportServe_OllamaButton"_s), u"FROM /a b.gguf\n"_s);
 }
 
 void ExportDialogTest::scrollsToAResult()
