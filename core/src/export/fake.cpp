@@ -6,6 +6,7 @@
 #include "export/folder_verify.h"
 #include "export/marker.h"
 #include "export/planned_weights.h"
+#include "quant/row_slices.h"
 #include "source/hf_weights.h"
 
 #include <ATen/ATen.h>
@@ -51,8 +52,12 @@ public:
             return input_.model.tensors->load(tensor.source).to(tensor.type);
         }
         const quant::QuantizedWeight& weight = weights_.load(tensor.source);
-        return finite_as(
-            quant::codec_for(weight.scheme).decode(weight), tensor.type, tensor.source);
+        at::Tensor decoded = at::empty(tensor.shape, tensor.type);
+        quant::decode_by_rows(weight, [&](int64_t first, const at::Tensor& values) {
+            decoded.narrow(0, first, values.size(0))
+                .copy_(finite_as(values, tensor.type, tensor.source));
+        });
+        return decoded;
     }
 
 private:

@@ -11,9 +11,6 @@ namespace bitsmith::quant {
 
 namespace {
 
-/// Elements of a weight that are worked on at once outside tuning.
-constexpr int64_t kSliceElements = int64_t{1} << 22;
-
 /// Part of the tuned values that belongs to rows of groups [first, first + count).
 TunedValues rows_of(const TunedValues& tuned, int64_t first, int64_t count)
 {
@@ -25,6 +22,30 @@ TunedValues rows_of(const TunedValues& tuned, int64_t first, int64_t count)
         }
     }
     return rows;
+}
+
+/// Rows of groups that hold about `elements` elements.
+int64_t group_rows_at_once(const GroupLayout& layout, int64_t elements)
+{
+    return std::max<int64_t>(1, elements / (layout.columns * layout.tile_rows));
+}
+
+/// The part of the weight in rows of groups [first, first + count).
+QuantizedWeight rows_of(
+    const QuantizedWeight& weight, const GroupLayout& layout, int64_t first, int64_t count)
+{
+    const int64_t row = first * layout.tile_rows;
+    const int64_t rows = std::min(count * layout.tile_rows, layout.rows - row);
+    QuantizedWeight part = weight;
+    for (const WeightPart& each : kWeightParts) {
+        at::Tensor& values = part.*each.tensor;
+        if (!values.defined() || values.dim() < 2) {
+            continue; // absent, or one value per tensor
+        }
+        values = values.size(0) == layout.rows ? values.narrow(0, row, rows)
+                                               : values.narrow(0, first, count);
+    }
+    return part;
 }
 
 QuantizedWeight stacked(std::vector<QuantizedWeight> parts)
@@ -50,7 +71,7 @@ QuantizedWeight encode_by_rows(const at::Tensor& weight, const Scheme& scheme,
     const std::function<QuantizedWeight(const at::Tensor&, const TunedValues&)>& encode)
 {
     const GroupLayout layout(scheme, weight.size(0), weight.size(1));
-    const int64_t step = std::max<int64_t>(1, kSliceElements / (layout.columns * layout.tile_rows));
+    const int64_t step = group_rows_at_once(layout, kSliceElements);
     if (layout.per_tensor || layout.group_rows <= step) {
         return encode(weight, tuned);
     }
@@ -62,6 +83,22 @@ QuantizedWeight encode_by_rows(const at::Tensor& weight, const Scheme& scheme,
         parts.push_back(encode(weight.narrow(0, row, rows), rows_of(tuned, first, count)));
     }
     return stacked(std::move(parts));
+}
+
+void decode_by_rows(const QuantizedWeight& weight,
+    const std::function<void(int64_t first, const at::Tensor& values)>& use, int64_t elements)
+{
+    const GroupLayout layout(weight.scheme, weight.rows(), weight.columns());
+    const Codec& codec = codec_for(weight.scheme);
+    if (layout.per_tensor) {
+        use(0, codec.decode(weight));
+        return;
+    }
+    const int64_t step = group_rows_at_once(layout, elements);
+    for (int64_t first = 0; first < layout.group_rows; first += step) {
+        const int64_t count = std::min(step, layout.group_rows - first);
+        use(first * layout.tile_rows, codec.decode(rows_of(weight, layout, first, count)));
+    }
 }
 
 void check_shapes(const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned)
