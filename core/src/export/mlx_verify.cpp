@@ -9,6 +9,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <array>
+
 namespace bitsmith::exporting {
 
 namespace fs = std::filesystem;
@@ -96,28 +99,34 @@ struct Stored
     at::Tensor codes, scales, biases;
 };
 
-/// A layer as mlx decodes it, in fp32, lies as near to its tuned values as the rounding of scales
-/// and offsets to `type` allows; without them it is the same.
+at::Tensor or_zeros(const at::Tensor& values, const at::Tensor& like)
+{
+    return values.defined() ? values : at::zeros_like(like);
+}
+
+/// A layer has its tuned codes, and mlx decodes them to values as near to the tuned ones as the
+/// rounding of scales and offsets to `type` allows; without offsets to the same. Values, and what is
+/// allowed to them, are linear in the code: the first and the last code of a group speak for all.
 bool decodes_alike(const Stored& stored, const quant::QuantizedWeight& tuned, c10::ScalarType type)
 {
-    const at::Tensor expected = quant::codec_for(tuned.scheme).decode(tuned);
-    quant::QuantizedWeight found = tuned;
-    found.codes = tensor::unpack_stream(stored.codes, tuned.scheme.bits);
-    if (type == at::kByte) {
-        found.scales = stored.scales;
-        return at::equal(quant::codec_for(found.scheme).decode(found), expected);
+    if (!at::equal(tensor::unpack_stream(stored.codes, tuned.scheme.bits), tuned.codes)) {
+        return false;
     }
-    const auto spread = [&](const at::Tensor& values) {
-        return values.to(at::kFloat).repeat_interleave(tuned.scheme.group_size, 1);
-    };
-    const at::Tensor biases = spread(stored.biases);
-    const at::Tensor products = found.codes.to(at::kFloat).mul_(spread(stored.scales));
-    // Of the scale, times a distance of codes, and of the offset.
-    const at::Tensor allowed = products.abs()
-                                   .add_(biases.abs(), 2)
-                                   .mul_(1.01 * rounding_of(type) + 1e-6)
-                                   .add_(kSmallestStep);
-    return products.add(biases).sub_(expected).abs_().le(allowed).all().item<bool>();
+    if (type == at::kByte) {
+        return at::equal(stored.scales, tuned.scales.view(stored.scales.sizes()));
+    }
+    const quant::CodeGrid grid = quant::codec_for(tuned.scheme).code_grid(tuned);
+    const at::Tensor zero = or_zeros(grid.zero, grid.scale);
+    const at::Tensor minimum = or_zeros(grid.minimum, grid.scale);
+    const at::Tensor scales = stored.scales.to(at::kFloat), biases = stored.biases.to(at::kFloat);
+    return std::ranges::all_of(std::array{0.0, grid.last}, [&](double code) {
+        const at::Tensor expected = (code - zero) * grid.scale + minimum;
+        const at::Tensor products = scales * code;
+        // Of the scale, times a distance of codes, and of the offset.
+        const at::Tensor allowed =
+            (products.abs() + 2 * biases.abs()) * (1.01 * rounding_of(type) + 1e-6) + kSmallestStep;
+        return (products + biases - expected).abs().le(allowed).all().item<bool>();
+    });
 }
 
 Stored load_module(const tensor::TensorSource& stored, const std::string& module, bool has_biases)
