@@ -131,7 +131,7 @@ std::vector<std::string> AutoAwqExporter::verify(
 {
     return verify_folder(folder, input, [&](const Reopened& opened) {
         PackedIntPacker packer(*input, kStyle);
-        return compare_folder(opened, *input, auto_awq_config(*input), layout_of(*input), packer);
+        return compare_folder(opened, auto_awq_config(*input), layout_of(*input), packer);
     });
 }
 

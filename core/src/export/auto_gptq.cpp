@@ -192,7 +192,7 @@ std::vector<std::string> AutoGptqExporter::verify(
         const PackedIntStyle style = style_of(input->plan);
         PackedIntPacker packer(*input, style);
         return compare_folder(
-            opened, *input, auto_gptq_config(*input), packed_int_layout(*input, style), packer);
+            opened, auto_gptq_config(*input), packed_int_layout(*input, style), packer);
     });
 }
 

@@ -120,7 +120,7 @@ std::vector<std::string> AutoRoundExporter::verify(
 {
     return verify_folder(folder, input, [&](const Reopened& opened) {
         return with_auto_round_layout(*input, [&](const auto& layout, auto& packer) {
-            return compare_folder(opened, *input, auto_round_config(*input), layout, packer);
+            return compare_folder(opened, auto_round_config(*input), layout, packer);
         });
     });
 }

@@ -76,7 +76,7 @@ std::vector<std::string> CompressedTensorsExporter::verify(
     return verify_folder(folder, input, [&](const Reopened& opened) {
         CompressedPacker packer(*input);
         return compare_folder(
-            opened, *input, compressed_tensors_config(*input), compressed_layout(*input), packer);
+            opened, compressed_tensors_config(*input), compressed_layout(*input), packer);
     });
 }
 

@@ -43,15 +43,15 @@ Findings verify_folder(const std::filesystem::path& folder, const ExportInput* i
     const std::function<Findings(const Reopened&)>& compare);
 
 /// Every layer decodes to what the codec says; every other tensor, scales included, is what `packer`
-/// produces now. The codes of a layer are its part `Codes`.
+/// produces now. The codes of a layer are its part `Codes`; `packer.weight(layer)` has the tuned ones.
 template <class Part, class Packer>
-Findings value_findings(const Reopened& folder, const ExportInput& input,
-    const std::vector<FolderTensor<Part>>& layout, Packer& packer)
+Findings value_findings(
+    const Reopened& folder, const std::vector<FolderTensor<Part>>& layout, Packer& packer)
 {
     Findings findings;
     for (const FolderTensor<Part>& tensor : layout) {
         if (tensor.part == Part::Codes) {
-            if (!holds_values(folder, tensor.source, input.layers.load(tensor.source))) {
+            if (!holds_values(folder, tensor.source, packer.weight(tensor.source))) {
                 findings.push_back(
                     concat("layer ", tensor.source, " does not decode to its tuned values"));
             }
@@ -65,14 +65,14 @@ Findings value_findings(const Reopened& folder, const ExportInput& input,
 
 /// The configuration, names, types and shapes, and where these are right the values.
 template <class Part, class Packer>
-Findings compare_folder(const Reopened& folder, const ExportInput& input, const Json& quantization,
+Findings compare_folder(const Reopened& folder, const Json& quantization,
     const std::vector<FolderTensor<Part>>& layout, Packer& packer)
 {
     Findings findings = coverage_findings(*folder.stored, entries_of(layout));
     if (folder.quantization != quantization) {
         findings.emplace_back("config.json describes the layers otherwise than the plan");
     }
-    return findings.empty() ? value_findings(folder, input, layout, packer) : findings;
+    return findings.empty() ? value_findings(folder, layout, packer) : findings;
 }
 
 } // namespace bitsmith::exporting

@@ -164,8 +164,7 @@ std::vector<std::string> Fp8NativeExporter::verify(
 {
     return verify_folder(folder, input, [&](const Reopened& opened) {
         Fp8Packer packer(*input);
-        return compare_folder(
-            opened, *input, fp8_native_config(*input), fp8_layout(*input), packer);
+        return compare_folder(opened, fp8_native_config(*input), fp8_layout(*input), packer);
     });
 }
 

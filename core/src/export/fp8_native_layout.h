@@ -45,6 +45,8 @@ public:
     /// Throws what PlannedWeights::load throws, MissingTensor for a layer that lacks its largest
     /// activation.
     at::Tensor produce(const Fp8Tensor& tensor);
+    /// The tuned codes of a layer, until the next call; throws what PlannedWeights::load throws.
+    const quant::QuantizedWeight& weight(const std::string& layer) { return weights_.load(layer); }
 
 private:
     const ExportInput& input_;

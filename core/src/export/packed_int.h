@@ -71,6 +71,8 @@ public:
     /// Throws what PlannedWeights::load throws, and NumericFailure for a scale or bias that fp16 cannot
     /// hold, a scale of 0 included.
     at::Tensor produce(const PackedIntTensor& tensor);
+    /// The tuned codes of a layer, until the next call; throws what PlannedWeights::load throws.
+    const quant::QuantizedWeight& weight(const std::string& layer) { return weights_.load(layer); }
 
 private:
     const ExportInput& input_;
