@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of vLLM and SGLang share. Both run without their kernels: they read the configuration of an export,
-build their own model from it as for an H100, and load its tensors into that."""
+build their own model from it as for an H100, and load its tensors into that. An `engine` below is a function of an
+export's folder that gives (model, what loads it, name -> how each linear layer computes)."""
 
 import logging
 import os
@@ -39,6 +40,16 @@ def export(product, work, fmt, scheme, *more, family="llama"):
     return output
 
 
+def methods_of(model, classes, *attributes):
+    """How each layer of one of the classes computes: the types of its method and of some parts of it."""
+    methods = {}
+    for name, module in model.named_modules():
+        if isinstance(module, classes):
+            parts = [module.quant_method, *(read(module) for read in attributes)]
+            methods[name] = "/".join(type(part).__name__ for part in parts if part is not None)
+    return methods
+
+
 def bytes_over(load, model, filling):
     """The bytes of the parameters of `model` when the export is loaded over a filling."""
     import torch
@@ -59,8 +70,7 @@ def check_filled(model, load):
 
 
 def check(product, work, engine, fmt, scheme, *more, kept=("lm_head",), family="llama"):
-    """`engine(folder)` gives (model, what loads it, name -> how each linear layer computes). `kept`: layers that are
-    not quantized, by the names of the engine, which joins some, without `model.`."""
+    """`kept`: layers that are not quantized, by the names of the engine, which joins some, without `model.`."""
     output = export(product, work, fmt, scheme, *more, family=family)
     model, load, methods = engine(output)
     check_filled(model, load)
@@ -83,3 +93,48 @@ def check_refused(product, work, engine, fmt, scheme, words, *more):
         print(f"  {fmt} {scheme} {' '.join(more)}: refused, {words}")
         return
     raise AssertionError(f"{fmt} {scheme} is not refused any more")
+
+
+def shared_tests(engine, auto_round, compressed, fp8_family):
+    """Tests of what both take; the schemes of the formats in which they differ, and the family for FP8 in tiles."""
+
+    def test_gptq(product, work):
+        for scheme in ["W4A16G64", "W4A16", "W8A16"]:
+            check(product, work, engine, "auto_gptq", scheme)
+        check(product, work, engine, "auto_gptq", "W4A16", "--group-size", "-1")
+        check(product, work, engine, "auto_gptq", "W4A16", "--override", "lm_head=W8A16", kept=[])
+
+    def test_gptq_mixed(product, work):
+        check(product, work, engine, "auto_gptq", "W4A16", "--override", "*.mlp.down_proj=W8A16G64",
+              "--override", "model.layers.0.self_attn.*=W8A16", *keep("model.layers.1.mlp.*"),
+              kept=["layers.1.mlp.gate_up_proj", "layers.1.mlp.down_proj", "lm_head"])
+
+    def test_awq(product, work):
+        for scheme in ["W4A16_ASYM", "W4A16G64_ASYM", "W4A16"]:
+            check(product, work, engine, "auto_awq", scheme)
+        check(product, work, engine, "auto_awq", "W4A16_ASYM", *keep("model.layers.0.mlp.*", "*.1.self_attn.o_proj"),
+              kept=["layers.0.mlp.gate_up_proj", "layers.0.mlp.down_proj", "layers.1.self_attn.o_proj", "lm_head"])
+
+    def test_auto_round(product, work):
+        for scheme in auto_round:
+            check(product, work, engine, "auto_round", scheme)
+        check(product, work, engine, "auto_round", "W4A16", "--override", "lm_head=W8A16", kept=[])
+        check(product, work, engine, "auto_round", "W4A16", "--override", "model.layers.0.self_attn.*=W8A16",
+              *keep("model.layers.1.self_attn.*"),
+              kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj", "lm_head"])
+
+    def test_compressed_tensors(product, work):
+        for scheme in compressed:
+            check(product, work, engine, "llm_compressor", scheme)
+        check(product, work, engine, "llm_compressor", "W4A16", "--override", "*.mlp.down_proj=FP8_DYNAMIC",
+              "--override", "model.layers.0.self_attn.*=W8A16", "--override", "lm_head=W8A16",
+              *keep("model.layers.1.self_attn.*"),
+              kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj"])
+
+    def test_fp8(product, work):
+        check(product, work, engine, "fp8", "FP8_BLOCK", family=fp8_family)
+        check(product, work, engine, "fp8", "FP8_BLOCK", *keep("model.layers.0.self_attn.*", "*.1.mlp.down_proj"),
+              kept=["layers.0.self_attn.qkv_proj", "layers.0.self_attn.o_proj", "layers.1.mlp.down_proj", "lm_head"],
+              family=fp8_family)
+
+    return [test_gptq, test_gptq_mixed, test_awq, test_auto_round, test_compressed_tensors, test_fp8]

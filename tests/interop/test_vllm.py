@@ -9,7 +9,7 @@ from functools import cache
 
 import standins
 from product import main
-from served import check, check_refused, keep
+from served import check_refused, methods_of, shared_tests
 
 ABSENT = ["PIL", "aiohttp", "fastapi", "llguidance", "mcp", "openai", "openai_harmony", "partial_json_parser",
           "prometheus_client", "uvloop", "vllm.vllm_flash_attn", "xgrammar"]
@@ -71,58 +71,9 @@ def engine(folder):
         with set_current_vllm_config(config):
             loader.load_weights(model, config.model_config)
 
-    methods = {}
-    for name, module in model.named_modules():
-        if isinstance(module, (LinearBase, ParallelLMHead)):
-            parts = [module.quant_method, getattr(module, "scheme", None), getattr(module.quant_method, "kernel", None),
-                     getattr(getattr(module, "scheme", None), "kernel", None)]
-            methods[name] = "/".join(type(part).__name__ for part in parts if part is not None)
-    return model, load, methods
-
-
-def test_gptq(product, work):
-    for scheme in ["W4A16G64", "W4A16", "W8A16"]:
-        check(product, work, engine, "auto_gptq", scheme)
-    check(product, work, engine, "auto_gptq", "W4A16", "--group-size", "-1")
-    check(product, work, engine, "auto_gptq", "W4A16", "--override", "lm_head=W8A16", kept=[])
-
-
-def test_gptq_mixed(product, work):
-    check(product, work, engine, "auto_gptq", "W4A16", "--override", "*.mlp.down_proj=W8A16G64",
-          "--override", "model.layers.0.self_attn.*=W8A16", *keep("model.layers.1.mlp.*"),
-          kept=["layers.1.mlp.gate_up_proj", "layers.1.mlp.down_proj", "lm_head"])
-
-
-def test_awq(product, work):
-    for scheme in ["W4A16_ASYM", "W4A16G64_ASYM", "W4A16"]:
-        check(product, work, engine, "auto_awq", scheme)
-    check(product, work, engine, "auto_awq", "W4A16_ASYM", *keep("model.layers.0.mlp.*", "*.1.self_attn.o_proj"),
-          kept=["layers.0.mlp.gate_up_proj", "layers.0.mlp.down_proj", "layers.1.self_attn.o_proj", "lm_head"])
-
-
-def test_auto_round(product, work):
-    for scheme in ["W4A16", "W8A16", "W4A16_ASYM", "MXFP4", "MXFP8", "FP8_BLOCK"]:
-        check(product, work, engine, "auto_round", scheme)
-    check(product, work, engine, "auto_round", "W4A16", "--override", "lm_head=W8A16", kept=[])
-    check(product, work, engine, "auto_round", "W4A16", "--override", "model.layers.0.self_attn.*=W8A16",
-          *keep("model.layers.1.self_attn.*"),
-          kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj", "lm_head"])
-
-
-def test_compressed_tensors(product, work):
-    for scheme in ["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
-                   "MXFP4A16", "MXFP4", "MXFP8", "NVFP4A16", "NVFP4"]:
-        check(product, work, engine, "llm_compressor", scheme)
-    check(product, work, engine, "llm_compressor", "W4A16", "--override", "*.mlp.down_proj=FP8_DYNAMIC",
-          "--override", "model.layers.0.self_attn.*=W8A16", "--override", "lm_head=W8A16",
-          *keep("model.layers.1.self_attn.*"),
-          kept=["layers.1.self_attn.qkv_proj", "layers.1.self_attn.o_proj"])
-
-
-def test_fp8(product, work):
-    check(product, work, engine, "fp8", "FP8_BLOCK")
-    check(product, work, engine, "fp8", "FP8_BLOCK", *keep("model.layers.0.self_attn.*", "*.1.mlp.down_proj"),
-          kept=["layers.0.self_attn.qkv_proj", "layers.0.self_attn.o_proj", "layers.1.mlp.down_proj", "lm_head"])
+    return model, load, methods_of(model, (LinearBase, ParallelLMHead), lambda layer: getattr(layer, "scheme", None),
+                                   lambda layer: getattr(layer.quant_method, "kernel", None),
+                                   lambda layer: getattr(getattr(layer, "scheme", None), "kernel", None))
 
 
 def test_refusals(product, work):
@@ -136,5 +87,9 @@ def test_refusals(product, work):
 
 
 if __name__ == "__main__":
-    main([test_gptq, test_gptq_mixed, test_awq, test_auto_round, test_compressed_tensors, test_fp8, test_refusals],
-         needs=["torch", "transformers", "vllm"])
+    shared = shared_tests(
+        engine, fp8_family="llama",
+        auto_round=["W4A16", "W8A16", "W4A16_ASYM", "MXFP4", "MXFP8", "FP8_BLOCK"],
+        compressed=["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
+                    "MXFP4A16", "MXFP4", "MXFP8", "NVFP4A16", "NVFP4"])
+    main([*shared, test_refusals], needs=["torch", "transformers", "vllm"])
