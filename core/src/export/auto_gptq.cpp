@@ -31,17 +31,6 @@ PackedIntStyle style_of(const Plan& plan)
     return style;
 }
 
-/// Matches the name alone, also for readers that match at the start or search.
-std::string expression_for(const std::string& layer)
-{
-    std::string expression = "^";
-    for (const char c : layer) {
-        const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-        expression += is_plain ? std::string(1, c) : std::string{'\\', c};
-    }
-    return expression + "$";
-}
-
 Json fields_of(const Scheme& scheme)
 {
     return {{"bits", scheme.bits}, {"group_size", scheme.group_size}, {"sym", scheme.sym}};
@@ -64,7 +53,7 @@ Json exceptions(const ExportInput& input, const Scheme& common)
     rules = with_joined_rules(input.model.info, std::move(rules));
     Json dynamic = Json::object();
     for (const auto& [name, rule] : rules.items()) {
-        dynamic[(rule.empty() ? "-:" : "+:") + expression_for(name)] = rule;
+        dynamic[concat(rule.empty() ? "-:^" : "+:^", escaped(name), "$")] = rule;
     }
     return dynamic;
 }

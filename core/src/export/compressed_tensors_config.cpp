@@ -121,7 +121,7 @@ Json config_groups(const ModelInfo& model, const std::vector<Group>& groups)
     for (std::size_t i = 0; i < groups.size(); ++i) {
         Json group = {{"targets", Json::array({"Linear"})}};
         if (groups.size() > 1) {
-            group["targets"] = with_joined_layers(model, groups[i].layers);
+            group["targets"] = with_joined_targets(model, groups[i].layers);
         }
         group.update(groups[i].description);
         config[concat("group_", i)] = std::move(group);

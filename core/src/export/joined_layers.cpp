@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/joined_layers.h"
 
+#include "base/text.h"
+
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 namespace bitsmith::exporting {
@@ -32,18 +35,48 @@ std::vector<JoinedLayer> joined_layers(const ModelInfo& model)
     return joined;
 }
 
+/// Those whose parts are all among `layers`.
+std::vector<JoinedLayer> wholly_among(
+    const std::vector<std::string>& layers, const ModelInfo& model)
+{
+    const std::set<std::string> given(layers.begin(), layers.end());
+    std::vector<JoinedLayer> joined = joined_layers(model);
+    std::erase_if(joined, [&](const JoinedLayer& layer) {
+        return !std::all_of(layer.parts.begin(), layer.parts.end(),
+            [&](const std::string& part) { return given.contains(part); });
+    });
+    return joined;
+}
+
 } // namespace
 
 std::vector<std::string> with_joined_layers(const ModelInfo& model, std::vector<std::string> layers)
 {
-    const std::set<std::string> given(layers.begin(), layers.end());
-    for (const JoinedLayer& joined : joined_layers(model)) {
-        if (std::all_of(joined.parts.begin(), joined.parts.end(),
-                [&](const std::string& part) { return given.contains(part); })) {
-            layers.push_back(joined.name);
-        }
+    for (const JoinedLayer& joined : wholly_among(layers, model)) {
+        layers.push_back(joined.name);
     }
     return layers;
+}
+
+std::vector<std::string> with_joined_targets(
+    const ModelInfo& model, std::vector<std::string> layers)
+{
+    for (const JoinedLayer& joined : wholly_among(layers, model)) {
+        const std::string& first = joined.parts.front();
+        std::ranges::replace(
+            layers, first, concat("re:^(", escaped(first), '|', escaped(joined.name), ")$"));
+    }
+    return layers;
+}
+
+std::string escaped(const std::string& words)
+{
+    std::string expression;
+    for (const char c : words) {
+        const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+        expression += is_plain ? std::string(1, c) : std::string{'\\', c};
+    }
+    return expression;
 }
 
 Json with_joined_rules(const ModelInfo& model, Json rules)

@@ -17,6 +17,14 @@ namespace bitsmith::exporting {
 std::vector<std::string> with_joined_layers(
     const ModelInfo& model, std::vector<std::string> layers);
 
+/// The same as targets of compressed-tensors, which warns of those that are no layer's first match: an
+/// expression stands for a joined layer and its first part.
+std::vector<std::string> with_joined_targets(
+    const ModelInfo& model, std::vector<std::string> layers);
+
+/// A regular expression of these words.
+std::string escaped(const std::string& words);
+
 /// `rules`, an object by names of layers, and, behind them, those of the joined layers whose parts all
 /// have the same rule.
 Json with_joined_rules(const ModelInfo& model, Json rules);
