@@ -46,8 +46,8 @@ double plain_symmetric_scale(
         high = std::max(high, x);
     }
     const double largest = std::max(-low, high);
-    const int count = bits <= 3 ? 41 : 33;
-    const double first = bits <= 3 ? 0.5 : 0.7, last = bits <= 3 ? 1.8 : 1.25;
+    const int count = bits <= 3 ? 49 : 41;
+    const double first = bits <= 3 ? 0.5 : 0.7, last = bits <= 3 ? 2.3 : 1.9;
     double best = 0, best_error = INFINITY;
     const auto offer = [&](double scale) {
         double error = 0, hwc = 0, hcc = 0;
@@ -93,6 +93,7 @@ private Q_SLOTS:
     void gainsWhatTheExperimentSays();
     void findsTheScaleOfThePlainSearch();
     void followsTheImportance();
+    void reachesInsideLongTails();
     void searchesEachRowForItself_data();
     void searchesEachRowForItself();
     void keepsGroupsOfZeros();
@@ -187,6 +188,22 @@ void RangeSearchTest::followsTheImportance()
         error_of(weight, scheme, search_range(weight, scheme, importance), importance);
     const double without = error_of(weight, scheme, search_range(weight, scheme, {}), importance);
     QVERIFY2(with < 0.8 * without, qPrintable(QString("%1, %2").arg(with).arg(without)));
+}
+
+/// One large weight in a group, at a channel that carries nothing, does not widen the steps of the
+/// others.
+void RangeSearchTest::reachesInsideLongTails()
+{
+    const Scheme scheme = scheme_of(4, 64, true);
+    at::Tensor weight = gaussian(32, 64);
+    const at::Tensor largest = std::get<0>(weight.narrow(1, 1, 63).abs().max(1));
+    weight.select(1, 0).copy_(largest * 1.8);
+    at::Tensor importance = at::ones({64});
+    importance[0] = 0.001;
+    const GroupRange range = search_range(weight, scheme, importance);
+    const at::Tensor end = at::maximum(-range.min, range.max).squeeze(1);
+    QVERIFY2((end / largest).mean().item<double>() < 1.15,
+        qPrintable(QString::number((end / largest).mean().item<double>())));
 }
 
 void RangeSearchTest::searchesEachRowForItself_data()
