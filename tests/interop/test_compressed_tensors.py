@@ -14,8 +14,8 @@ def quantize(product, model, scheme, work, *more):
     text = work / "text.txt"
     text.write_text(" ".join(f"The number {i} follows the number {i - 1}." for i in range(1, 400)))
     output, run = work / "export", work / "run"
-    product.run("quantize", model, "--scheme", scheme, "--recipe", "opt_rtn", "--format",
-                "llm_compressor", "--output", output, "--run-dir", run, "--dataset", text,
+    product.run("quantize", model, "--scheme", scheme, "--recipe", "opt_rtn", "--smoothing", "off",
+                "--format", "llm_compressor", "--output", output, "--run-dir", run, "--dataset", text,
                 "--nsamples", 8, "--seqlen", 64, "--json", *more)
     product.run("verify", output)
     return output, run

@@ -66,6 +66,7 @@ constexpr std::array kTitles = {
 
 constexpr std::array kChoices = {
     BITSMITH_FIELD("smoothing.off", "Off"),
+    BITSMITH_FIELD("smoothing.auto", "Where inputs are not rounded"),
     BITSMITH_FIELD("smoothing.awq", "Channels scaled (AWQ)"),
     BITSMITH_FIELD("start.minmax", "Range of each group"),
     BITSMITH_FIELD("start.search", "Searched range"),

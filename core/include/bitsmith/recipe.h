@@ -42,12 +42,13 @@ struct EnumNames<Start>
 enum class Smoothing
 {
     Off, ///< the reference's behaviour
+    Auto, ///< Awq in blocks whose layers all take their inputs as they are
     Awq, ///< by a power of the mean magnitude (AWQ)
 };
 template <>
 struct EnumNames<Smoothing>
 {
-    static constexpr std::array<std::string_view, 2> names = {"off", "awq"};
+    static constexpr std::array<std::string_view, 3> names = {"off", "auto", "awq"};
 };
 
 /// How much each position, and each channel, counts in the loss of a block.
@@ -128,7 +129,8 @@ void visit_fields(Visitor& v, Self& r)
     v("enable_quanted_input", r.enable_quanted_input, any_value(),
         "feed each block the outputs of the quantized blocks before it");
     v("smoothing", r.smoothing, any_value(),
-        "awq: scale input channels by what they carry, the inverse goes into norms and up layers");
+        "awq: scale input channels by what they carry, the inverse goes into norms and up layers; "
+        "auto: where inputs are not rounded");
     v("start", r.start, any_value(),
         "where tuning starts: range of each group, searched range, or compensated rounding");
     v("objective", r.objective, any_value(),

@@ -123,7 +123,7 @@ void compensated_start(const Subject& s, Issues& found)
 
 void smoothing_without_calibration(const Subject& s, Issues& found)
 {
-    if (s.spec.recipe.smoothing != Smoothing::Off && !s.spec.recipe.uses_calibration()) {
+    if (s.spec.recipe.smoothing == Smoothing::Awq && !s.spec.recipe.uses_calibration()) {
         found.push_back(finding("recipe.smoothing",
             "Smoothing looks at calibration text, and the recipe uses none.", "off"));
     }
@@ -132,7 +132,7 @@ void smoothing_without_calibration(const Subject& s, Issues& found)
 /// The search sees the rounding of weights; what outliers of activations cost is not in it.
 void smoothing_of_rounded_inputs(const Subject& s, Issues& found)
 {
-    if (s.spec.recipe.smoothing != Smoothing::Off && s.scheme
+    if (s.spec.recipe.smoothing == Smoothing::Awq && s.scheme
         && s.scheme->quantizes_activations()) {
         found.push_back(finding("recipe.smoothing",
             concat(scheme_name(*s.scheme),

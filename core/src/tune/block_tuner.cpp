@@ -263,7 +263,7 @@ void BlockTuner::measure_inputs(std::vector<InputImportanceHook>& hooks)
 void BlockTuner::smooth(const std::vector<PlannedLinear>& layers)
 {
     factors_.resize(layers.size());
-    if (recipe_.smoothing == Smoothing::Off) {
+    if (!wants_smoothing(recipe_, layers)) {
         return;
     }
     const at::NoGradGuard no_grad;
@@ -593,10 +593,10 @@ BlockResult tune_block(RunContext& context, model::DecoderBlock& block,
             fail(ErrorCode::InvalidSpec, "tuning needs calibration data",
                 {{"field", "recipe.iters"}, {"found", std::to_string(recipe.iters)}});
         }
-        if (recipe.smoothing != Smoothing::Off) {
+        if (recipe.smoothing == Smoothing::Awq) {
             fail(ErrorCode::InvalidSpec, "smoothing needs calibration data",
                 {{"field", "recipe.smoothing"}, {"found", std::string(enum_name(recipe.smoothing))},
-                    {"allowed", "off"}});
+                    {"allowed", "off, auto"}});
         }
         return round_block(context, block, inputs, plan, recipe);
     }

@@ -89,6 +89,15 @@ at::Tensor WeightFactors::undo(const at::Tensor& weight) const
     return rows.defined() ? scaled / rows.to(weight.device()).unsqueeze(1) : scaled;
 }
 
+bool wants_smoothing(const Recipe& recipe, const std::vector<PlannedLinear>& layers)
+{
+    return recipe.smoothing == Smoothing::Awq
+        || (recipe.smoothing == Smoothing::Auto
+            && std::ranges::none_of(layers, [](const PlannedLinear& layer) {
+                   return layer.planned->scheme.quantizes_activations();
+               }));
+}
+
 bool has_factors(const std::vector<WeightFactors>& layers)
 {
     return std::any_of(layers.begin(), layers.end(),

@@ -11,6 +11,9 @@ namespace bitsmith::tune {
 /// Whether any layer was smoothed.
 bool has_factors(const std::vector<WeightFactors>& layers);
 
+/// Whether a block of these layers is smoothed.
+bool wants_smoothing(const Recipe& recipe, const std::vector<PlannedLinear>& layers);
+
 /// The inputs of `block` that may be scaled: all layers that read them, and the layer before, are
 /// among `layers`. The others give one Warning.
 std::vector<model::FoldableInput> smoothable_inputs(

@@ -20,6 +20,8 @@ struct RecipeRow
     std::optional<double> lr;
     Start start;
     const char* title;
+    Objective objective = Objective::InverseNorm;
+    Smoothing smoothing = Smoothing::Off;
 };
 const RecipeRow kRecipes[] = {
     {"default", 200, 128, 2048, 8, {}, Start::Search, "good balance"},
@@ -32,7 +34,8 @@ const RecipeRow kRecipes[] = {
     {"gptq", 0, 128, 512, 8, {}, Start::Compensated,
         "compensated rounding, no steps; a few passes over the calibration text"},
     {"opt_rtn", 0, 128, 512, 8, {}, Start::Search,
-        "searched ranges, no steps; one pass over the calibration text"},
+        "searched ranges, no steps; one pass over the calibration text", Objective::Mse,
+        Smoothing::Auto},
     {"rtn", 0, 0, 2048, 8, {}, Start::MinMax,
         "plain rounding, no calibration data; seconds; the baseline"},
 };
@@ -47,6 +50,8 @@ Recipe recipe_of(const RecipeRow& row)
     recipe.batch_size = row.batch_size;
     recipe.lr = row.lr;
     recipe.start = row.start;
+    recipe.objective = row.objective;
+    recipe.smoothing = row.smoothing;
     return recipe;
 }
 
@@ -101,6 +106,8 @@ void apply_algorithm(Recipe& recipe, std::string_view name)
     recipe.name = usual.name;
     recipe.iters = usual.iters;
     recipe.start = usual.start;
+    recipe.objective = usual.objective;
+    recipe.smoothing = usual.smoothing;
     recipe.nsamples = usual.nsamples == 0 ? 0 : std::max(recipe.nsamples, usual.nsamples);
 }
 

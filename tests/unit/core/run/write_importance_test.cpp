@@ -104,6 +104,7 @@ JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp, const std::strin
     spec.recipe = named_recipe(recipe);
     spec.recipe.start = Start::Search;
     spec.recipe.touch_up = TouchUpMode::Off;
+    spec.recipe.smoothing = Smoothing::Off;
     if (spec.recipe.uses_calibration()) {
         at::manual_seed(4);
         const std::string ids = (temp / "ids.safetensors").string();

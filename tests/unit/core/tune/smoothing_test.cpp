@@ -108,6 +108,7 @@ class SmoothingTest : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void leavesRoundedInputsAloneByItself();
     void foldingLeavesTheBlockAlone_data();
     void foldingLeavesTheBlockAlone();
     void keepsNormsInNumbersOfTheCheckpoint_data();
@@ -119,6 +120,19 @@ private Q_SLOTS:
     void changesNothingWhenOff();
     void refusesToSmoothWithoutData();
 };
+
+void SmoothingTest::leavesRoundedInputsAloneByItself()
+{
+    const auto block = block_with_outliers();
+    const auto wants = [&](Smoothing smoothing, const std::string& scheme) {
+        const Plan plan = plan_for(*block, scheme);
+        return wants_smoothing(recipe_of(smoothing), planned_linears(*block, plan));
+    };
+    QVERIFY(wants(Smoothing::Auto, "W4A16G32"));
+    QVERIFY(!wants(Smoothing::Auto, "MXFP4"));
+    QVERIFY(wants(Smoothing::Awq, "MXFP4"));
+    QVERIFY(!wants(Smoothing::Off, "W4A16G32"));
+}
 
 void SmoothingTest::foldingLeavesTheBlockAlone_data()
 {
@@ -221,7 +235,9 @@ void SmoothingTest::losesLessWithOutliers()
     QVERIFY(at::allclose(awq.block->forward(awq.inputs.quantized, shared_for(awq.inputs.quantized)),
         awq.result.quantized_outputs, 1e-4, 1e-4));
     QVERIFY(at::allclose(off.result.reference_outputs, awq.result.reference_outputs));
-    QVERIFY(*awq.layer("q_proj").errors.out_sqnr_db > *off.layer("q_proj").errors.out_sqnr_db);
+    // Compensated rounding trades the error of a layer against those of others.
+    QVERIFY(recipe.start == Start::Compensated
+        || *awq.layer("q_proj").errors.out_sqnr_db > *off.layer("q_proj").errors.out_sqnr_db);
 }
 
 void SmoothingTest::factorsAreThoseOfTheWeights()

@@ -44,6 +44,9 @@ void RecipeTest::hasTheNumbersOfTheReference()
     QCOMPARE(fast.seqlen, int64_t{512});
     QCOMPARE(named_recipe("rtn").nsamples, int64_t{0});
     QCOMPARE(named_recipe("rtn").iters, int64_t{0});
+    const Recipe searched = named_recipe("opt_rtn");
+    QVERIFY(searched.objective == Objective::Mse);
+    QVERIFY(searched.smoothing == Smoothing::Auto);
 }
 
 void RecipeTest::algorithmsChangeStepsAndStart()
@@ -55,6 +58,10 @@ void RecipeTest::algorithmsChangeStepsAndStart()
     QCOMPARE(recipe.iters, int64_t{0});
     QVERIFY(recipe.start == Start::Compensated);
     QCOMPARE(recipe.seqlen, named_recipe("light").seqlen);
+    QVERIFY(recipe.smoothing == Smoothing::Off);
+    apply_algorithm(recipe, "opt_rtn");
+    QVERIFY(recipe.smoothing == Smoothing::Auto);
+    QVERIFY(recipe.objective == Objective::Mse);
     apply_algorithm(recipe, "rtn");
     QCOMPARE(recipe.nsamples, int64_t{0});
     apply_algorithm(recipe, "signround");
