@@ -12,5 +12,6 @@ if ! "${environment[@]}" > /dev/null; then
     echo "skipped: the Python environment of the interop tests could not be made (see above)"
     exit 77
 fi
-export PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TOKENIZERS_PARALLELISM=false
+export PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=warning TOKENIZERS_PARALLELISM=false
+export OMP_WAIT_POLICY=passive # see packaging/cmake/BitsmithTests.cmake
 exec "${environment[@]}" python "$@"

@@ -3,13 +3,10 @@
 build their own model from it as for an H100, and load its tensors into that. An `engine` below is a function of an
 export's folder that gives (model, what loads it, name -> how each linear layer computes)."""
 
-import logging
 import os
 
 from product import tiny_model
 
-# Both say much about the machine, and raise what is wrong.
-logging.disable()
 os.environ["TQDM_DISABLE"] = "1"
 
 LAYERS = {"lm_head"} | {f"layers.{block}.{layer}" for block in range(2) for layer in

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from product import demo_model, main, tiny_model
+from product import demo_model, main, native_warnings, tiny_model
 
 TOKENS = 64
 # llama.cpp multiplies block types with activations rounded to 8 bits, so it may take the other side
@@ -119,9 +119,10 @@ def llama_answer(file, prompt, tokens):
     params.n_ctx = 512
     params.n_parallel = 1
     params.warmup = False
-    server = xllamacpp.Server(params)
-    answer = server.handle_completions(
-        {"prompt": prompt, "temperature": 0, "n_predict": tokens, "n_probs": 8})
+    with native_warnings("llama.cpp", r"^\S+ [WE] "):
+        server = xllamacpp.Server(params)
+        answer = server.handle_completions(
+            {"prompt": prompt, "temperature": 0, "n_predict": tokens, "n_probs": 8})
     choice = answer["choices"][0]
     steps = [(step["id"], {top["id"]: top["logprob"] for top in step["top_logprobs"]})
              for step in choice["logprobs"]["content"]]
