@@ -15,14 +15,9 @@ namespace bitsmith::exporting {
 namespace {
 
 /// Whether both schemes give codes and scales the same meaning.
-bool decodes_alike(Scheme a, const Scheme& b)
+bool decodes_alike(const Scheme& a, const Scheme& b)
 {
-    a.act_bits = b.act_bits;
-    a.act_group_size = b.act_group_size;
-    a.act_sym = b.act_sym;
-    a.act_data_type = b.act_data_type;
-    a.act_dynamic = b.act_dynamic;
-    return a == b;
+    return with_activations_of(a, b) == b;
 }
 
 /// Without what is known about inputs.
