@@ -28,7 +28,8 @@ ROWS_PER_CALL = 64
 
 def ours(model, text, kind, threads, work):
     events = work / f"{kind}.events"
-    measured_process.run([CLI, "quantize", model, "--scheme", f"gguf:{kind}", "--recipe", "opt_rtn", "--format", "gguf", "--output", work / f"out-{kind}",
+    measured_process.run([CLI, "quantize", model, "--scheme", f"gguf:{kind}", "--recipe", "opt_rtn", "--smoothing", "off",
+                          "--format", "gguf", "--output", work / f"out-{kind}",
                           "--dataset", text, "--nsamples", "8", "--seqlen", "64", "--threads", threads,
                           "--run-dir", work / f"run-{kind}", "--events", events], work / f"{kind}.log")
     blocks = [json.loads(line) for line in events.read_text().splitlines() if '"block_finished"' in line]
