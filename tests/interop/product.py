@@ -145,7 +145,7 @@ def overheard():
 
 # What programs say about other things than our files, as expressions.
 OF_THE_MACHINE = ["triton not found", "no API key is set"]
-OF_THE_TEST_MODEL = ["set RoPE scaling factor .* does not match"]  # fewer positions than its scaling stands for
+OF_THE_TEST_MODEL = ["^transformers.modeling_rope_utils: "]  # fewer positions than its scaling stands for
 OF_AUTO_ROUND = ["already has a `quantization_config` attribute",  # the tests choose its kernel
                  "Forced model to torch.float16", "is still in experimental stage"]
 

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from product import demo_model, main, native_warnings, tiny_model
+from product import OF_THE_TEST_MODEL, demo_model, main, native_warnings, tiny_model
 
 TOKENS = 64
 # llama.cpp multiplies block types with activations rounded to 8 bits, so it may take the other side
@@ -547,4 +547,4 @@ if __name__ == "__main__":
           test_tiny_phi3_longrope, test_tiny_gpt_oss,
           test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_types, test_tiny_k_types, test_tiny_k_mixes,
           test_tiny_split, test_tiny_imatrix],
-         needs=["gguf", "xllamacpp", "transformers"])
+         needs=["gguf", "xllamacpp", "transformers"], harmless=OF_THE_TEST_MODEL)
