@@ -175,9 +175,9 @@ def check_silence(said, harmless):
     assert not complaints, "said while loading: " + " | ".join(complaints)
 
 
-def main(tests, needs=(), harmless=()):
+def main(tests, needs=(), harmless=(), prepare=None):
     """Runs the named functions; 77 when a package is absent. A test fails when something is said that no expression
-    of `harmless` matches."""
+    of `harmless` matches; what `prepare` makes programs say, which is about the machine, is not heard."""
     import importlib.metadata
     import importlib.util
     parser = argparse.ArgumentParser()
@@ -189,6 +189,8 @@ def main(tests, needs=(), harmless=()):
     if missing:
         print("skipped: not installed:", ", ".join(missing))
         sys.exit(77)
+    if prepare:
+        prepare()
     failed, rows, said = 0, [], overheard()
     for test in tests:
         if arguments.only not in test.__name__:

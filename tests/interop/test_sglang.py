@@ -16,8 +16,7 @@ from served import check_refused, methods_of, shared_tests
 ABSENT = ["IPython", "aiohttp", "cuda", "cutlass", "deep_gemm", "flashinfer", "openai", "openai_harmony",
           "partial_json_parser", "pynvml", "starlette", "torchvision", "triton", "tvm_ffi", "uvloop"]
 
-OF_THIS_PLACE = ["nvidia-smi not found", "does not support Intel AMX", "MultiPlatformOp is deprecated", "Ignore import error", "not fully optimized yet",
-                 "serving this checkpoint weight-only", "Falling back to UnquantizedLinearMethod$"]
+OF_THIS_PLACE = ["not fully optimized yet", "serving this checkpoint weight-only", "Falling back to UnquantizedLinearMethod$"]
 
 
 def pretend_gpu():
@@ -98,4 +97,5 @@ if __name__ == "__main__":
         auto_round=["W4A16", "W8A16", "W4A16_ASYM"],
         compressed=["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
                     "NVFP4A16", "NVFP4"])
-    main([*shared, test_refusals], needs=["torch", "transformers", "sglang"], harmless=OF_THIS_PLACE)
+    main([*shared, test_refusals], needs=["torch", "transformers", "sglang"], harmless=OF_THIS_PLACE,
+         prepare=prepared)

@@ -96,4 +96,5 @@ if __name__ == "__main__":
         auto_round=["W4A16", "W8A16", "W4A16_ASYM", "MXFP4", "MXFP8", "FP8_BLOCK"],
         compressed=["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
                     "MXFP4A16", "MXFP4", "MXFP8", "NVFP4A16", "NVFP4"])
-    main([*shared, test_refusals], needs=["torch", "transformers", "vllm"], harmless=OF_THIS_PLACE)
+    main([*shared, test_refusals], needs=["torch", "transformers", "vllm"], harmless=OF_THIS_PLACE,
+         prepare=prepared)
