@@ -109,4 +109,5 @@ def test_demo(product, work):
 if __name__ == "__main__":
     main([test_symmetric, test_asymmetric, test_one_group_per_row, test_biases, test_mixed_bits_and_kept_layers,
           test_quantized_head, test_demo],
-         needs=["torch", "transformers", "gptqmodel"])
+         needs=["torch", "transformers", "gptqmodel"],
+         harmless=["weights are not tied"])  # it places the model on a device before it ties it
