@@ -52,6 +52,28 @@ class Product:
         return json.loads(text)["text"]
 
 
+def check_tokens(product, folder, last_logits, ids, work, tolerance):
+    """A loader's greedy continuation of 64 tokens is ours: each of them is our choice after the same ones, or behind it
+    by no more than the tolerance of logits explains. `last_logits`: ids -> the loader's logits after them."""
+    tokens = list(ids)
+    for _ in range(64):
+        tokens.append(int(last_logits(tokens).argmax()))
+    ours = product.logits(folder, tokens[:-1], work)[len(ids) - 1:]
+    behind = [float(row.max() - row[token]) for row, token in zip(ours, tokens[len(ids):])]
+    print(f"    {sum(gap == 0 for gap in behind)} of 64 tokens equal, furthest behind {max(behind):.1e}")
+    assert max(behind) <= 2 * tolerance * float(ours.abs().max()), f"another token, behind ours by {max(behind)}"
+
+
+def with_torch(model):
+    """check_tokens' view of a model of transformers."""
+    import torch
+
+    def last_logits(ids):
+        with torch.no_grad():
+            return model(torch.tensor([ids])).logits[0, -1].float()
+    return last_logits
+
+
 def cache_folder():
     base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     return Path(os.environ.get("BITSMITH_CACHE", base + "/bitsmith"))

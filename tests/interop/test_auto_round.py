@@ -2,7 +2,7 @@
 """transformers with the package auto-round loads what we export and computes what we compute."""
 
 from packed_weights import compare, logits_with, quantization, tensors_of, weights_only
-from product import OF_AUTO_ROUND, main, tiny_model
+from product import OF_AUTO_ROUND, check_tokens, main, tiny_model, with_torch
 
 IDS = [40, 77, 12, 9, 200, 31, 5, 64, 64, 101, 18, 250, 3, 90, 41, 7]
 
@@ -31,6 +31,7 @@ def check(product, work, scheme, *more, packed=14, **changes):
     assert difference <= 5e-3 * scale, f"logits differ by {difference} where the largest is {scale}"
     original = product.logits(model, IDS, work)
     assert (original - ours).abs().max().item() > 3 * difference, "nothing was quantized"
+    check_tokens(product, output, with_torch(loaded), IDS, work, 5e-3)
 
 
 def test_two_bits(product, work):

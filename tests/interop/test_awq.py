@@ -5,7 +5,7 @@ is installed, its loader for them computes what we compute."""
 import importlib.util
 
 from packed_weights import awq_weights, compare, logits_with, quantization
-from product import OF_AUTO_ROUND, main, tiny_model
+from product import OF_AUTO_ROUND, check_tokens, main, tiny_model, with_torch
 
 IDS = [40, 77, 12, 9, 200, 31, 5, 64, 64, 101, 18, 250, 3, 90, 41, 7]
 
@@ -34,6 +34,7 @@ def check(product, work, scheme, *more, fmt="auto_awq", packed=14, **changes):
     assert count == packed, f"{count} packed layers were loaded instead of {packed}"
     # Some processors multiply in bf16.
     compare(product, work, model, output, theirs, IDS, 1e-2)
+    check_tokens(product, output, with_torch(loaded), IDS, work, 1e-2)
     return output
 
 

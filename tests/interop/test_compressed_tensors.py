@@ -3,7 +3,7 @@
 
 import json
 
-from product import main, tiny_model
+from product import check_tokens, main, tiny_model, with_torch
 
 IDS = [40, 77, 12, 9, 200, 31, 5, 64, 64, 101, 18, 250, 3, 90, 41, 7]
 FP4 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
@@ -101,10 +101,10 @@ def check(product, work, scheme, *more, count=14, tolerance=2.0 ** -8, **changes
     assert not kept, f"kept layers are taken for quantized ones: {kept}"
     print(f"  {scheme} {' '.join(more)}: largest difference of a weight {worst:.2e}")
     assert worst <= tolerance, f"weights differ by {worst}"
-    compare_logits(product, work, scheme, output, model, theirs)
+    compare_logits(product, work, scheme, output, model, loaded, theirs)
 
 
-def compare_logits(product, work, scheme, output, model, theirs):
+def compare_logits(product, work, scheme, output, model, loaded, theirs):
     ours, original = product.logits(output, IDS, work), product.logits(model, IDS, work)
     difference = (theirs - ours).abs().max().item()
     scale = ours.abs().max().item()
@@ -119,6 +119,7 @@ def compare_logits(product, work, scheme, output, model, theirs):
         return
     assert difference <= 2e-2 * scale, f"{scheme}: logits differ by {difference} of {scale}"
     assert (original - ours).abs().max().item() > 1.5 * difference, "nothing was quantized"
+    check_tokens(product, output, with_torch(loaded), IDS, work, 2e-2)
 
 
 def test_four_bits(product, work):

@@ -3,7 +3,7 @@
 
 import json
 
-from product import main, tiny_model
+from product import check_tokens, main, tiny_model, with_torch
 from test_compressed_tensors import IDS, our_weights
 
 
@@ -28,6 +28,7 @@ def check(product, work, scheme, *more, count=14, **changes):
     assert difference <= 1e-3 * scale, f"logits differ by {difference} of {scale}"
     original = product.logits(model, IDS, work)
     assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
+    check_tokens(product, output, with_torch(stored), IDS, work, 1e-3)
 
 
 def test_integers(product, work):

@@ -7,7 +7,7 @@ auto-round's own name (formats.md 2.4)."""
 import json
 
 from packed_weights import compare, gptq_weights, logits_with, quantization
-from product import OF_AUTO_ROUND, main, tiny_model
+from product import OF_AUTO_ROUND, check_tokens, main, tiny_model, with_torch
 
 # Its layers have no place for the order of inputs, which other loaders want, and which is the plain one here.
 ONLY_ORDERS_UNUSED = r"LOAD REPORT(?!.*(MISSING|MISMATCH))(?!.*(?<!\.g_idx)(?<! ) +\| UNEXPECTED)"
@@ -55,6 +55,7 @@ def check(product, work, scheme, *more, packed=14, version="gptq", **changes):
     print(f"    auto-round: largest difference {difference:.2e} of {scale:.1f}")
     # 2^-11 per product of a 16-bit multiplication, two blocks deep.
     assert difference <= 5e-3 * scale, f"logits differ by {difference} where the largest is {scale}"
+    check_tokens(product, output, with_torch(loaded), IDS, work, 5e-3)
 
 
 def test_two_bits(product, work):

@@ -4,7 +4,7 @@
 import json
 import os
 
-from product import OF_THE_TEST_MODEL, main, tiny_model
+from product import OF_THE_TEST_MODEL, check_tokens, main, tiny_model
 from test_compressed_tensors import IDS, our_weights
 
 os.environ["MLX_DISABLE_COMPILE"] = "1"  # it would want a C++ compiler
@@ -36,7 +36,8 @@ def mlx_weights(folder):
 
 
 def mlx_logits(folder):
-    """In fp32, so that what is left are the differences of the files; and the modules that are quantized."""
+    """In fp32, so that what is left are the differences of the files; the modules that are quantized; and what
+    check_tokens asks for."""
     import mlx.core as mx
     import torch
     from mlx_lm.utils import load_model
@@ -44,7 +45,10 @@ def mlx_logits(folder):
     quantized = {name for name, module in model.named_modules()
                  if type(module).__name__.startswith("Quantized")}
     model.set_dtype(mx.float32)
-    return torch.tensor(model(mx.array([IDS]))[0].tolist()), quantized
+
+    def logits_after(ids):
+        return torch.tensor(model(mx.array([ids]))[0].tolist())
+    return logits_after(IDS), quantized, lambda ids: logits_after(ids)[-1]
 
 
 def spread(values, columns):
@@ -75,7 +79,7 @@ def check(product, work, scheme, *more, count=14, group=32, exact=False, family=
     ours = our_weights(run)
     assert len(ours) == count, f"{len(ours)} layers were quantized instead of {count}"
     check_weights(output, ours, group, exact)
-    theirs, quantized = mlx_logits(output)
+    theirs, quantized, last_logits = mlx_logits(output)
     assert quantized == set(ours), f"quantized otherwise: {quantized ^ set(ours)}"
     # Decoded values of MX are numbers of bf16; those of integers are not, so the export itself is read.
     reference = output
@@ -88,6 +92,7 @@ def check(product, work, scheme, *more, count=14, group=32, exact=False, family=
     assert difference <= 2e-3 * scale, f"logits differ by {difference} of {scale}"
     original = product.logits(model, IDS, work)
     assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
+    check_tokens(product, reference, last_logits, IDS, work, 2e-3)
 
 
 MIXTURES = {  # module of the experts in mlx-lm, and what it calls the matrices of ours
@@ -143,7 +148,7 @@ def check_experts(product, work, family, **changes):
     for name, values in expected.items():
         apart = (found[name] - values).abs().max().item()
         assert apart <= 1e-6 * values.abs().max().item(), f"{name} differs by {apart}"
-    theirs, quantized = mlx_logits(output)
+    theirs, quantized, last_logits = mlx_logits(output)
     assert quantized == expected.keys(), f"quantized otherwise: {quantized ^ expected.keys()}"
     if family == "gpt_oss":  # whose experts transformers stores stacked
         reference = decoded_folder(model, ours, work / "decoded")
@@ -156,6 +161,7 @@ def check_experts(product, work, family, **changes):
     assert difference <= 2e-3 * scale, f"logits differ by {difference} of {scale}"
     original = product.logits(model, IDS, work)
     assert (original - logits).abs().max().item() > 3 * difference, "nothing was quantized"
+    check_tokens(product, reference, last_logits, IDS, work, 2e-3)
 
 
 def test_mixtral(product, work):
