@@ -103,6 +103,7 @@ def check_numbers(product, work, scheme, packing, *more, noise=1e-3, tolerance=1
     found = ((theirs - ours).norm() / ours.norm()).item()
     print(f"    rounded activations: {found:.4f}")
     assert found <= noise, f"{scheme}: logits are {found} of noise"
+    check_tokens(product, output, with_torch(loaded), IDS, work, noise)
 
 
 def test_mxfp4(product, work):

@@ -115,7 +115,9 @@ def compare_logits(product, work, scheme, output, model, loaded, theirs):
         # The trace of a folder computes with activations as they are: what their rounding makes,
         # whereas wrong scales of activations make the logits another model's.
         noise = ((theirs - ours).norm() / ours.norm()).item()
-        assert noise <= (0.1 if bits == 8 else 0.3), f"{scheme}: logits are {noise} of noise"
+        allowed = 0.1 if bits == 8 else 0.3
+        assert noise <= allowed, f"{scheme}: logits are {noise} of noise"
+        check_tokens(product, output, with_torch(loaded), IDS, work, allowed)
         return
     assert difference <= 2e-2 * scale, f"{scheme}: logits differ by {difference} of {scale}"
     assert (original - ours).abs().max().item() > 1.5 * difference, "nothing was quantized"
