@@ -32,16 +32,10 @@ at::Tensor llama3_frequencies(const RotarySpec& spec, int64_t dim)
     return at::where(wavelength < original / spec.high_freq, f, slow);
 }
 
-/// Attention factor of YaRN (arXiv 2309.00071 eq. 22 and its DeepSeek extension).
-double yarn_mscale(double ratio, double mscale)
-{
-    return ratio <= 1 ? 1.0 : 0.1 * mscale * std::log(ratio) + 1.0;
-}
-
 RotaryFrequencies yarn_frequencies(const RotarySpec& spec, int64_t dim)
 {
     const double ratio = length_ratio(spec);
-    double factor = yarn_mscale(ratio, 1);
+    double factor = yarn_mscale(ratio);
     if (spec.attention_factor) {
         factor = *spec.attention_factor;
     } else if (spec.mscale.value_or(0) != 0 && spec.mscale_all_dim.value_or(0) != 0) {
@@ -107,6 +101,11 @@ double length_ratio(const RotarySpec& spec)
     return spec.has_factor
         ? spec.factor
         : static_cast<double>(spec.max_length) / static_cast<double>(spec.original_length);
+}
+
+double yarn_mscale(double ratio, double mscale)
+{
+    return ratio <= 1 ? 1.0 : 0.1 * mscale * std::log(ratio) + 1.0;
 }
 
 int64_t rotary_dim(const RotarySpec& spec, int64_t head_dim)

@@ -15,6 +15,10 @@ int64_t rotary_dim(const RotarySpec& spec, int64_t head_dim);
 /// How far yarn and longrope stretch the length of the original model.
 double length_ratio(const RotarySpec& spec);
 
+/// Attention factor of YaRN for a stretch of `ratio` (arXiv 2309.00071 eq. 22; `mscale` is
+/// DeepSeek's extension).
+double yarn_mscale(double ratio, double mscale = 1);
+
 struct RotaryFrequencies
 {
     at::Tensor inverse; ///< fp32 [rotary_dim / 2], radians per position

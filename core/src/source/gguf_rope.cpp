@@ -2,6 +2,7 @@
 #include "source/gguf_rope.h"
 
 #include "base/text.h"
+#include "model/rope.h"
 #include "quant/gguf_blocks.h"
 
 #include <bitsmith/error.h>
@@ -73,7 +74,7 @@ Json yarn(const GgufKeys& keys, double factor)
     }
     if (const auto own = keys.number("rope.scaling.attn_factor")) {
         // llama.cpp multiplies it with YaRN's own factor.
-        scaling["attention_factor"] = *own * (0.1 * std::log(std::max(factor, 1.0)) + 1);
+        scaling["attention_factor"] = *own * model::yarn_mscale(factor);
     }
     return scaling;
 }

@@ -58,7 +58,7 @@ void add_yarn(ArchFields& fields, const model::RotarySpec& rotary, double factor
     fields.set_number("rope.scaling.yarn_beta_fast", rotary.beta_fast);
     fields.set_number("rope.scaling.yarn_beta_slow", rotary.beta_slow);
     // llama.cpp multiplies what the key says with YaRN's own factor.
-    const double own = 0.1 * std::log(std::max(ratio, 1.0)) + 1;
+    const double own = model::yarn_mscale(ratio);
     if (std::abs(factor - own) > 1e-6 * own) {
         fields.set_number("rope.scaling.attn_factor", factor / own);
     }
