@@ -119,6 +119,12 @@ MlxPacker::MlxPacker(const ExportInput& input)
     }
 }
 
+std::vector<std::string> MlxPacker::layers_of(const std::string& module) const
+{
+    const auto stack = stacks_.find(module);
+    return stack == stacks_.end() ? std::vector{module} : stack->second.layers;
+}
+
 at::Tensor MlxPacker::produce_stack(const MlxTensor& tensor, const ExpertStack& stack)
 {
     if (tensor.part == MlxPart::Copy) {

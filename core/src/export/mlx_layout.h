@@ -58,6 +58,9 @@ public:
     explicit MlxPacker(const ExportInput& input);
     /// Throws what PlannedWeights::load and affine_groups throw.
     at::Tensor produce(const MlxTensor& tensor);
+    /// The layers of a module: its experts in their order, otherwise itself.
+    std::vector<std::string> layers_of(const std::string& module) const;
+    const quant::QuantizedWeight& weight(const std::string& layer) { return weights_.load(layer); }
 
 private:
     at::Tensor produce_stack(const MlxTensor& tensor, const ExpertStack& stack);

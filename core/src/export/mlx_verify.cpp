@@ -141,25 +141,19 @@ Stored of_expert(const Stored& module, int64_t expert)
         module.biases.defined() ? module.biases.select(0, expert) : at::Tensor()};
 }
 
-void check_values(const tensor::TensorSource& stored, const ExportInput& input,
-    const std::vector<MlxTensor>& layout, Findings& findings)
+void check_values(const tensor::TensorSource& stored, const std::vector<MlxTensor>& layout,
+    MlxPacker& packer, Findings& findings)
 {
-    std::map<std::string, std::vector<std::string>, std::less<>> experts;
-    for (MlxStack& stack : mlx_stacks(input.model.spec)) {
-        experts.emplace(std::move(stack.module), std::move(stack.experts.layers));
-    }
     for (const MlxTensor& tensor : layout) {
         if (tensor.part != MlxPart::Scales) {
             continue;
         }
-        const auto stack = experts.find(tensor.source);
-        const std::vector<std::string> layers =
-            stack == experts.end() ? std::vector<std::string>{tensor.source} : stack->second;
+        const std::vector<std::string> layers = packer.layers_of(tensor.source);
         const Stored module = load_module(stored, tensor.source, tensor.type != at::kByte);
+        const bool has_experts = module.codes.dim() == 3;
         for (std::size_t i = 0; i < layers.size(); ++i) {
-            const Stored layer =
-                stack == experts.end() ? module : of_expert(module, static_cast<int64_t>(i));
-            if (!decodes_alike(layer, input.layers.load(layers[i]), tensor.type)) {
+            const Stored layer = has_experts ? of_expert(module, static_cast<int64_t>(i)) : module;
+            if (!decodes_alike(layer, packer.weight(layers[i]), tensor.type)) {
                 findings.push_back(
                     concat("layer ", layers[i], " does not decode to its tuned values"));
             }
@@ -189,12 +183,12 @@ std::vector<std::string> MlxExporter::verify(const fs::path& folder, const Expor
         if (config != mlx_config(*input)) {
             findings.emplace_back("config.json describes another model than the plan has");
         }
+        MlxPacker packer(*input);
         if (findings.empty()) {
-            MlxPacker packer(*input);
             findings = byte_findings(*stored, layout, packer);
         }
         if (findings.empty()) {
-            check_values(*stored, *input, layout, findings);
+            check_values(*stored, layout, packer, findings);
         }
     } catch (const Error& error) {
         findings.emplace_back(error.what());
