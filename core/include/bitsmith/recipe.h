@@ -135,8 +135,7 @@ void visit_fields(Visitor& v, Self& r)
         "where tuning starts: range of each group, searched range, or compensated rounding");
     v("objective", r.objective, any_value(),
         "loss of a block: plain mean square, positions weighted by 1 / |output|^2, or positions "
-        "and "
-        "channels by the gradients of the original model, which takes a pass backward");
+        "and channels by the gradients of the original model, which takes a pass backward");
     v("outlier_fraction", r.outlier_fraction, range(0, 0.5),
         "share of the largest errors that the loss of a block leaves out; 0: none");
     v("selection", r.selection, any_value(),

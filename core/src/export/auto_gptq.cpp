@@ -10,7 +10,6 @@
 #include <bitsmith/version.h>
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 
 namespace bitsmith::exporting {
