@@ -162,9 +162,7 @@ Json auto_round_config(const ExportInput& input)
     const Scheme common = common_scheme(input.plan);
     Json config = scheme_fields(common);
     config["quant_method"] = "auto-round";
-    if (!packing.word.empty()) {
-        config["packing_format"] = packing.word;
-    }
+    config["packing_format"] = packing.word;
     add_recipe(config, input.spec.recipe);
     if (common.data_type == DataType::Fp8) {
         add_fp8_fields(config, input, common);

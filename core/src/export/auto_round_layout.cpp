@@ -20,9 +20,7 @@ AutoRoundPacking float_packing(const Scheme& scheme)
     case DataType::MxInt:
         return AutoRoundPacking::MxInt;
     case DataType::Fp8:
-        return scheme.group_rows > 1         ? AutoRoundPacking::Fp8Tiles
-            : scheme.quantizes_activations() ? AutoRoundPacking::Fp8Static
-                                             : AutoRoundPacking::Fp8Weights;
+        return scheme.group_rows > 1 ? AutoRoundPacking::Fp8Tiles : AutoRoundPacking::Fp8Static;
     default:
         return AutoRoundPacking::CompressedTensors;
     }
@@ -83,9 +81,6 @@ const AutoRoundPackingInfo& packing_info(AutoRoundPacking packing)
             "NVFP4 with UE5M3 scales is read by the package auto-round only."},
         {"auto_round", "", "MXINT4 is read by the package auto-round only."},
         {"auto_round:fp8_static", "bfloat16", ""},
-        {"", "",
-            "no runtime is known to read FP8 weights with 16-bit activations in this format; the "
-            "format llm_compressor is read by vLLM."},
         {"auto_round:fp8", "bfloat16",
             "FP8 tiles are read by vLLM; transformers refuses their group size in this format."},
     };

@@ -23,13 +23,12 @@ enum class AutoRoundPacking
     NvFpE5m3,
     MxInt,
     Fp8Static, ///< calibrated scales of activations
-    Fp8Weights, ///< activations as they are
     Fp8Tiles,
 };
 
 struct AutoRoundPackingInfo
 {
-    std::string_view word; ///< packing_format; empty: the key is absent
+    std::string_view word; ///< packing_format
     std::string_view dtype; ///< what config.json names; empty: as the source
     std::string_view note; ///< what users should know; empty: nothing
 };

@@ -53,15 +53,13 @@ std::string fp8_refusal(const Scheme& scheme)
                         : "auto_round has FP8 tiles of 128 x 128 with FP8 activations in groups of "
                           "128, scaled at run time";
     }
-    if (scheme.group_size != kGroupPerRow && scheme.group_size != kGroupPerTensor) {
-        return "auto_round has FP8 weights with a scale per row, tensor or tile, not per group of "
-               "columns";
-    }
-    const bool is_known = !scheme.quantizes_activations()
-        || has_activations(scheme, DataType::Fp8, kGroupPerTensor, /*dynamic=*/false);
+    // What the reference writes for FPW8A16 nothing loads: not transformers, not vLLM, not itself.
+    const bool is_known = scheme.group_size == kGroupPerRow
+        && has_activations(scheme, DataType::Fp8, kGroupPerTensor, /*dynamic=*/false);
     return is_known ? ""
                     : "auto_round has FP8 weights per row with FP8 activations per tensor and "
-                      "calibrated scales; llm_compressor has scales per token too";
+                      "calibrated scales, or in tiles; llm_compressor has other scales and 16-bit "
+                      "activations too";
 }
 
 } // namespace

@@ -281,7 +281,6 @@ void AutoRoundTest::writesOtherNumbers_data()
     add("NVFP4_E5M3", "auto_round:llm_compressor_nvfp4_e5m3", "nvfp4_v2", "nvfp4_v2");
     add("MXINT4", "auto_round", "mx_int", "mx_int");
     add("FP8_STATIC", "auto_round:fp8_static", "fp", "fp");
-    add("FPW8A16", "", "fp", "");
     add("FP8_BLOCK", "auto_round:fp8", "fp", "fp");
 }
 
@@ -349,8 +348,6 @@ void AutoRoundTest::storesScalesOfFp8AsReadersNameThem()
     };
     QCOMPARE(shape_of("FP8_STATIC", ".weight_scale"), std::vector<int64_t>{64});
     QCOMPARE(shape_of("FP8_STATIC", ".input_scale"), std::vector<int64_t>{1});
-    QCOMPARE(shape_of("FPW8A16", ".weight_scale"), std::vector<int64_t>{1});
-    QCOMPARE(shape_of("FPW8A16", ".input_scale"), std::vector<int64_t>());
     QCOMPARE(shape_of("FP8_BLOCK", ".weight_scale_inv"), (std::vector<int64_t>{1, 1}));
     QCOMPARE(shape_of("FP8_BLOCK", ".weight_scale"), std::vector<int64_t>());
 }
@@ -460,7 +457,7 @@ void AutoRoundTest::refusesSchemesItCannotPack()
     with_minimum.data_type = DataType::IntFloatZero;
     QVERIFY(!exporter.refusal(with_minimum).empty());
     // auto-round has no kernels for these; llm_compressor is read by others.
-    for (const char* scheme : {"MXFP4A16", "NVFP4A16", "MXFP6", "FP8_DYNAMIC", "W8A8"}) {
+    for (const char* scheme : {"MXFP4A16", "NVFP4A16", "MXFP6", "FP8_DYNAMIC", "W8A8", "FPW8A16"}) {
         QVERIFY2(!exporter.refusal(parse_scheme(scheme)).empty(), scheme);
     }
     Scheme tiles = parse_scheme("FP8_BLOCK");

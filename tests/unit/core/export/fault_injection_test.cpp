@@ -32,8 +32,7 @@ constexpr int64_t kMostOperations = 5000;
 /// The first of a few schemes that the format holds; empty when it holds none of them.
 std::string scheme_for(const Exporter& exporter)
 {
-    for (const char* name :
-        {"W4A16G32", "W4A16G32_ASYM", "FPW8A16", "FP8_BLOCK", "MXFP4", "gguf:q4_0"}) {
+    for (const char* name : {"W4A16G32", "W4A16G32_ASYM", "FP8_BLOCK", "MXFP4", "gguf:q4_0"}) {
         if (exporter.refusal(parse_scheme(name)).empty()) {
             return name;
         }
