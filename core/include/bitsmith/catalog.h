@@ -31,6 +31,8 @@ struct FormatInfo
     /// Shell command that serves an export: {path} stands for it, {file} for the GGUF file in it.
     /// Empty: none is known. The catalogue fills it from the runtimes.
     std::string serve = {};
+    /// Names of the schemes of the catalogue that quantize and that it holds; the catalogue fills it.
+    std::vector<std::string> schemes = {};
 };
 
 struct FamilyInfo

@@ -82,8 +82,13 @@ const std::vector<FormatInfo>& format_catalog()
     static const std::vector<FormatInfo> catalog = [] {
         std::vector<FormatInfo> formats;
         for (const exporting::Exporter* exporter : exporting::exporters()) {
-            formats.push_back(exporter->info());
-            formats.back().serve = exporting::serve_template(formats.back());
+            FormatInfo& format = formats.emplace_back(exporter->info());
+            format.serve = exporting::serve_template(format);
+            for (const SchemeInfo& scheme : scheme_catalog()) {
+                if (scheme.scheme.is_quantized() && exporter->refusal(scheme.scheme).empty()) {
+                    format.schemes.push_back(scheme.name);
+                }
+            }
         }
         return formats;
     }();

@@ -34,6 +34,7 @@ BITSMITH_DOCUMENT_FIELDS(FormatInfo)
     v("layout", s.layout, any_value(), "");
     v("runtimes", s.runtimes, any_value(), "");
     v("serve", s.serve, any_value(), "");
+    v("schemes", s.schemes, any_value(), "");
 }
 
 BITSMITH_DOCUMENT_FIELDS(FamilyInfo)
