@@ -60,6 +60,17 @@ at::Tensor times_super(const at::Tensor& codes, const at::Tensor& super)
     return (blocks * super.unsqueeze(-1)).reshape(codes.sizes());
 }
 
+constexpr double kSmallestHalf = 0x1p-24;
+
+/// Nearest fp16 numbers, but for numbers other than 0 never 0: a d of 0 would make zeros of a whole
+/// super-block, whose integers L can still hold it (formats.md 6.12).
+at::Tensor rounded_super(const at::Tensor& exact)
+{
+    const at::Tensor rounded = half_ste(exact);
+    const at::Tensor vanishes = (rounded == 0).logical_and_(exact != 0);
+    return at::where(vanishes, exact.sign() * kSmallestHalf, rounded);
+}
+
 /// `exact` [rows, groups] rounded to integers under a scale per super-block.
 Doubled doubled(const at::Tensor& exact, const Scheme& scheme)
 {
@@ -68,10 +79,12 @@ Doubled doubled(const at::Tensor& exact, const Scheme& scheme)
     const at::Tensor blocks = exact.detach().reshape({exact.size(0), -1, scheme.super_group_size});
     Doubled result;
     // Adding zero turns -0 into 0, here and below: integers do not store it.
-    result.super =
-        half_ste(scheme.sym ? largest_by_magnitude(blocks) / first : blocks.amax(-1) / last) + 0.0;
-    const at::Tensor d = result.super.unsqueeze(-1);
+    const at::Tensor super =
+        rounded_super(scheme.sym ? largest_by_magnitude(blocks) / first : blocks.amax(-1) / last);
+    const at::Tensor d = super.unsqueeze(-1);
     const at::Tensor codes = at::where(d == 0, 0.0, at::round(blocks / d).clamp(first, last));
+    const at::Tensor is_nothing = (codes == 0).all(-1).logical_and_(super.abs() <= kSmallestHalf);
+    result.super = at::where(is_nothing, 0.0, super);
     result.codes = (codes + 0.0).reshape(exact.sizes());
     result.values = pass_gradient(times_super(result.codes, result.super), exact);
     return result;

@@ -104,6 +104,7 @@ private Q_SLOTS:
     void reproducesAsymmetricValuesOfTheGrid();
     void reproducesSymmetricValuesOfTheGrid();
     void makesZerosOfScalesThatVanish();
+    void keepsTinyWeights();
     void slicesOfALargeWeightAreTheWhole();
     void searchesRangesOfSmallerError_data() { add_types(); }
     void searchesRangesOfSmallerError();
@@ -212,6 +213,21 @@ void DoubleCodecTest::makesZerosOfScalesThatVanish()
             const at::Tensor zeros = DoubleCodec().decode(DoubleCodec().encode(w, scheme, {}));
             QVERIFY(same_bits(zeros, at::zeros({2, 256})));
         }
+    }
+}
+
+// formats.md 6.12: a d that is 0 in fp16 makes zeros of a super-block that is none. That of Q6_K is
+// the largest weight / 4096.
+void DoubleCodecTest::keepsTinyWeights()
+{
+    for (const char* name : kTypes) {
+        const Scheme scheme = k_scheme(name);
+        at::manual_seed(5);
+        const at::Tensor w = at::randn({2, 256}) * 1e-5;
+        const at::Tensor back = DoubleCodec().decode(DoubleCodec().encode(w, scheme, {}));
+        const double error = (back - w).square().sum().item<double>();
+        QVERIFY2(error < 0.5 * w.square().sum().item<double>(), name);
+        QVERIFY2(same_bits(back, DoubleCodec().fake_quantize(w, scheme, {})), name);
     }
 }
 
