@@ -5,6 +5,7 @@
 #include "export/gguf/blocks.h"
 #include "export/gguf/graph.h"
 #include "export/gguf/transforms.h"
+#include "model/decoder_block.h"
 #include "plan/gguf_mix.h"
 #include "source/gguf_places.h"
 #include "values/scheme_presets.h"
@@ -104,6 +105,20 @@ std::string file_type_name(const ExportInput& input, GgufType base)
     return name;
 }
 
+/// The graphs add biases where the model does, and llama.cpp refuses a file with others.
+std::set<std::string, std::less<>> biases_of(const model::DecoderSpec& spec)
+{
+    std::set<std::string, std::less<>> biases;
+    for (int64_t i = 0; i < static_cast<int64_t>(spec.blocks.size()); ++i) {
+        for (model::ExpectedTensor& tensor : model::expected_block_tensors(spec, i)) {
+            if (tensor.name.ends_with(".bias")) {
+                biases.insert(std::move(tensor.name));
+            }
+        }
+    }
+    return biases;
+}
+
 class Planner
 {
 public:
@@ -111,6 +126,7 @@ public:
         : input_(input)
         , spec_(input.model.spec)
         , places_(input.model.spec, family)
+        , biases_(biases_of(input.model.spec))
         , wished_float_(explicit_float(input.plan))
     {
         plan_.family = &family;
@@ -145,7 +161,8 @@ private:
         const auto placed = places_.place(module.empty() ? entry.name : module);
         // Prediction layers follow the blocks and look like them, but no graph consumes them.
         if (!placed || (placed->role == GgufRole::Bare) != module.empty()
-            || placed->block >= static_cast<int64_t>(spec_.blocks.size())) {
+            || placed->block >= static_cast<int64_t>(spec_.blocks.size())
+            || (entry.name.ends_with(".bias") && !biases_.contains(entry.name))) {
             has_no_place(entry.name);
         }
         if (spec_.is_tied && placed->name == source::kGgufHead.gguf) {
@@ -293,6 +310,7 @@ private:
     const ExportInput& input_;
     const model::DecoderSpec& spec_;
     source::GgufPlaces places_;
+    const std::set<std::string, std::less<>> biases_; ///< that the graph adds
     GgufType wished_float_;
     GgufFilePlan plan_;
 };

@@ -48,6 +48,7 @@ private Q_SLOTS:
     void writesPlainFilesInTheTypeAskedFor();
     void leavesATiedHeadOut();
     void refusesTensorsWithoutAPlace();
+    void refusesBiasesWithoutAPlace();
     void refusesPredictionLayers();
     void permutesRotaryRowsOnce();
     void refusesArithmeticThatLlamaCppFixes_data();
@@ -319,6 +320,17 @@ void GgufExporterTest::refusesTensorsWithoutAPlace()
     source.tensors->add("model.layers.0.extra.weight", at::ones({4}));
     EXPECT_ERROR(
         UnsupportedModel, EXPECT_WORDS({"model.layers.0.extra"}), gguf_file_plan(source.input()));
+}
+
+// The module has a place, and no graph adds a bias there.
+void GgufExporterTest::refusesBiasesWithoutAPlace()
+{
+    for (const char* name : {"model.layers.0.input_layernorm.bias", "model.norm.bias",
+             "model.layers.1.self_attn.o_proj.bias"}) {
+        test::ExportModel source(test::llama_config());
+        source.tensors->add(name, at::ones({64}));
+        EXPECT_ERROR(UnsupportedModel, EXPECT_WORDS({name}), gguf_file_plan(source.input()));
+    }
 }
 
 // formats.md 6.12: tensors of prediction layers (MTP) look like a block more than the graph has.
