@@ -3,6 +3,7 @@
 #include "export/gguf/pre_tokenizer.h"
 #include "export/gguf/vocabulary.h"
 #include "hf/tokenizer.h"
+#include "source/gguf_pre_tokenizers.h"
 #include "support/expect_error.h"
 #include "support/export_model.h"
 #include "support/test_main.h"
@@ -22,10 +23,12 @@ private Q_SLOTS:
     void hashesIdsAsAPythonList();
     void knowsTheProbeTextByteForByte();
     void namesKnownTokenizersByTheirFingerprint();
+    void fallsBackToTheWayTextIsSplit_data();
     void fallsBackToTheWayTextIsSplit();
     void refusesUnknownSplitting();
     void fillsGapsUpToTheRowsOfTheEmbedding();
     void refusesTokensBeyondTheEmbedding();
+    void takesTokensForSpecialByTheirLooks();
     void ordersSentencePieceScoresByMerge();
     void prefersTheTemplateFile();
     void takesSpecialIdsFromTextsThenNumbers();
@@ -103,10 +106,27 @@ void VocabularyTest::namesKnownTokenizersByTheirFingerprint()
     QCOMPARE(pre_tokenizer_name(read_json_file(file), encode), std::string("gpt-2"));
 }
 
+void VocabularyTest::fallsBackToTheWayTextIsSplit_data()
+{
+    QTest::addColumn<std::string>("name");
+    for (const char* name :
+        {"llama-bpe", "smaug-bpe", "qwen2", "qwen35", "deepseek-v3", "deepseek-coder", "tekken",
+            "gpt-4o", "smollm", "starcoder", "gpt-2", "bailingmoe", "seed-coder"}) {
+        QTest::newRow(name) << std::string(name);
+    }
+}
+
+// formats.md 6.12: a tokenizer of no known fingerprint gets a word that splits as it does. Two words
+// may stand for one way.
 void VocabularyTest::fallsBackToTheWayTextIsSplit()
 {
-    const Json tokenizer = parse_json(test::byte_tokenizer_json(), "test");
-    QCOMPARE(pre_tokenizer_name(tokenizer, no_ids), std::string("gpt-2"));
+    QFETCH(std::string, name);
+    const source::GgufPreTokenizer& expected = source::gguf_pre_tokenizer(name, "test");
+    Json tokenizer = parse_json(test::byte_tokenizer_json(), "test");
+    tokenizer["pre_tokenizer"] = source::pre_tokenizer_json(expected);
+    tokenizer["model"]["ignore_merges"] = expected.ignore_merges;
+    const std::string found = pre_tokenizer_name(tokenizer, no_ids);
+    QCOMPARE(&source::gguf_pre_tokenizer(found, "test"), &expected);
 }
 
 // formats.md 6.12: a wrong tokenizer.ggml.pre splits digits and blanks otherwise.
@@ -132,6 +152,21 @@ void VocabularyTest::fillsGapsUpToTheRowsOfTheEmbedding()
     QCOMPARE(types(fields)[0], 1);
     QCOMPARE(texts(fields, "tokenizer.ggml.merges"),
         (std::vector<std::string>{"t h", "th e", "i n", "a n"}));
+}
+
+// formats.md 6.7: some files call their control tokens ordinary ones.
+void VocabularyTest::takesTokensForSpecialByTheirLooks()
+{
+    Json tokenizer = parse_json(test::byte_tokenizer_json(), "test");
+    for (Json& added : tokenizer["added_tokens"]) {
+        added["special"] = false;
+    }
+    const Files files = {{"tokenizer.json", tokenizer.dump()}};
+    const Json config = Json::object();
+    GgufFields fields;
+    add_vocabulary(fields, {files, config, 264, no_ids});
+    QCOMPARE(types(fields)[262], 3); // <|user|>: control
+    QCOMPARE(types(fields)[263], 4); // tool: user-defined
 }
 
 void VocabularyTest::refusesTokensBeyondTheEmbedding()
