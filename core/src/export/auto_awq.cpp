@@ -115,7 +115,7 @@ std::vector<std::string> AutoAwqExporter::notes(const ExportInput& input) const
 
 CardText AutoAwqExporter::card_text(const ExportInput& input) const
 {
-    return {"transformers", vllm_or_transformers(input.model, " and the package `gptqmodel`")};
+    return {"transformers", vllm_or_transformers(*this, input, " and the package `gptqmodel`")};
 }
 
 void AutoAwqExporter::write(

@@ -57,13 +57,6 @@ Json exceptions(const ExportInput& input, const Scheme& common)
     return dynamic;
 }
 
-/// Whether vLLM 0.33 and SGLang 0.5.23 have a kernel for it.
-bool is_served(const PlannedLayer& layer)
-{
-    const Scheme& scheme = layer.scheme;
-    return !scheme.is_quantized() || (scheme.sym && (scheme.bits == 4 || scheme.bits == 8));
-}
-
 /// "model.layers.3.mlp.up_proj" -> "mlp.up_proj".
 std::string name_in_block(const LayerInfo& layer)
 {
@@ -150,16 +143,12 @@ std::vector<std::string> AutoGptqExporter::notes(const ExportInput& input) const
             "asymmetric layers make it checkpoint_format 'gptq_v2', which GPTQModel and llama.cpp "
             "read; older readers take it for 'gptq' and compute with wrong zero points.");
     }
-    if (!std::all_of(input.plan.layers.begin(), input.plan.layers.end(), is_served)) {
-        notes.emplace_back(
-            "vLLM and SGLang read symmetric layers of 4 and 8 bits of this format, and no others.");
-    }
     return notes;
 }
 
 CardText AutoGptqExporter::card_text(const ExportInput& input) const
 {
-    return {"transformers", vllm_or_transformers(input.model, " and the package `gptqmodel`")};
+    return {"transformers", vllm_or_transformers(*this, input, " and the package `gptqmodel`")};
 }
 
 void AutoGptqExporter::write(

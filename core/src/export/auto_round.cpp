@@ -29,8 +29,7 @@ bool fits_marlin(const PlannedLayer& layer)
 {
     constexpr std::array<int64_t, 4> groups = {kGroupPerRow, 32, 64, 128};
     const Scheme& scheme = layer.scheme;
-    return (scheme.bits == 4 || scheme.bits == 8)
-        && std::find(groups.begin(), groups.end(), scheme.group_size) != groups.end()
+    return std::find(groups.begin(), groups.end(), scheme.group_size) != groups.end()
         && layer.rows % 64 == 0 && layer.columns % 128 == 0;
 }
 
@@ -45,7 +44,7 @@ std::string kernel_note(const Plan& plan)
     }
     return misfits.empty()
         ? ""
-        : concat("vLLM's kernel takes layers of 4 or 8 bits in groups of 32, 64, 128 or one per "
+        : concat("vLLM's kernel takes layers in groups of 32, 64, 128 or one per "
                  "row, whose outputs are multiples of 64 and inputs of 128. Layers that it does "
                  "not take: ",
             misfits.size(), ", the first one ", misfits.front(),
@@ -90,10 +89,13 @@ std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) cons
     const AutoRoundPacking packing = auto_round_packing(input.plan);
     const AutoRoundPackingInfo& info = packing_info(packing);
     std::vector<std::string> notes = folder_notes(input, info.dtype);
-    const std::string note =
-        packing == AutoRoundPacking::Gptq ? kernel_note(input.plan) : std::string(info.note);
-    if (!note.empty()) {
-        notes.push_back(note);
+    if (packing == AutoRoundPacking::Awq) {
+        notes.emplace_back("transformers computes with this packing by the package `gptqmodel`, or "
+                           "`auto-round-lib` on processors, beside `auto-round`.");
+    }
+    if (std::string note = kernel_note(input.plan);
+        packing == AutoRoundPacking::Gptq && !note.empty()) {
+        notes.push_back(std::move(note));
     }
     return notes;
 }

@@ -71,18 +71,14 @@ void adapt_scale(CompressedTensor& scale, const PlannedLayer& layer)
 const AutoRoundPackingInfo& packing_info(AutoRoundPacking packing)
 {
     static constexpr AutoRoundPackingInfo infos[] = {
-        {"auto_round:auto_gptq", "", ""},
-        {"auto_round", "",
-            "asymmetric layers use the packing 'auto_round', which transformers with the package "
-            "auto-round reads and vLLM and SGLang do not."},
-        {"auto_round:auto_awq", "float16", ""},
-        {"auto_round:llm_compressor", "", ""},
-        {"auto_round:llm_compressor_nvfp4_e5m3", "",
-            "NVFP4 with UE5M3 scales is read by the package auto-round only."},
-        {"auto_round", "", "MXINT4 is read by the package auto-round only."},
-        {"auto_round:fp8_static", "bfloat16", ""},
-        {"auto_round:fp8", "bfloat16",
-            "FP8 tiles are read by vLLM; transformers refuses their group size in this format."},
+        {"auto_round:auto_gptq", ""},
+        {"auto_round", ""},
+        {"auto_round:auto_awq", "float16"},
+        {"auto_round:llm_compressor", ""},
+        {"auto_round:llm_compressor_nvfp4_e5m3", ""},
+        {"auto_round", ""},
+        {"auto_round:fp8_static", "bfloat16"},
+        {"auto_round:fp8", "bfloat16"},
     };
     return infos[static_cast<std::size_t>(packing)];
 }

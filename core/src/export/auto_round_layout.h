@@ -30,7 +30,6 @@ struct AutoRoundPackingInfo
 {
     std::string_view word; ///< packing_format
     std::string_view dtype; ///< what config.json names; empty: as the source
-    std::string_view note; ///< what users should know; empty: nothing
 };
 const AutoRoundPackingInfo& packing_info(AutoRoundPacking packing);
 bool holds_integers(AutoRoundPacking packing);

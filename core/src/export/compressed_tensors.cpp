@@ -58,7 +58,7 @@ CardText CompressedTensorsExporter::card_text(const ExportInput& input) const
 {
     const bool is_fp8 = input.spec.recipe.static_kv_dtype == CacheType::Fp8;
     return {"transformers",
-        vllm_or_transformers(input.model, " and the package `compressed-tensors`",
+        vllm_or_transformers(*this, input, " and the package `compressed-tensors`",
             is_fp8 ? " --kv-cache-dtype fp8" : "")};
 }
 

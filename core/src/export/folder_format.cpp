@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "export/config_writer.h"
 #include "export/model_card.h"
+#include "export/runtime_limits.h"
 #include "export/serve_table.h"
 #include "tensor/dtype.h"
 
@@ -144,12 +145,20 @@ std::string transformers_example(const std::string& name)
         "```python\n", serve_text(serve_row("transformers"), concat("path/to/", name)), "```");
 }
 
-std::string vllm_or_transformers(
-    const source::ModelSource& model, std::string_view aside, std::string_view options)
+std::string vllm_or_transformers(const Exporter& exporter, const ExportInput& input,
+    std::string_view aside, std::string_view options)
 {
-    const std::string name = model_name(model);
-    return concat("With vLLM: `vllm serve path/to/", name, options, "`. With transformers", aside,
-        ":\n\n", transformers_example(name));
+    const std::string name = model_name(input.model);
+    std::vector<std::string> texts;
+    for (const std::string& runtime : loading_runtimes(exporter, input.plan)) {
+        if (runtime == "vLLM") {
+            texts.push_back(concat("With vLLM: `vllm serve path/to/", name, options, "`."));
+        } else if (runtime == "transformers") {
+            texts.push_back(
+                concat("With transformers", aside, ":\n\n", transformers_example(name)));
+        }
+    }
+    return join(texts, " ");
 }
 
 int64_t folder_bytes(const ExportInput& input, const std::vector<tensor::TensorEntry>& entries,

@@ -122,10 +122,10 @@ void write_other_files(FileSystem& fs, const Exporter& exporter, const ExportInp
     const std::filesystem::path& folder, const Json& quantization, std::string_view dtype = {});
 /// Python that loads the folder `name` with transformers, as Markdown.
 std::string transformers_example(const std::string& name);
-/// Markdown about a folder that vLLM reads, with `options` behind its path, and transformers, with
-/// `aside` behind its name.
-std::string vllm_or_transformers(
-    const source::ModelSource& model, std::string_view aside, std::string_view options = {});
+/// Markdown about those of vLLM, with `options` behind the path, and transformers, with `aside` behind
+/// its name, that load such a folder.
+std::string vllm_or_transformers(const Exporter& exporter, const ExportInput& input,
+    std::string_view aside, std::string_view options = {});
 
 /// Bytes of all files; `bytes_per_tensor` for what headers and lists say about one.
 int64_t folder_bytes(const ExportInput& input, const std::vector<tensor::TensorEntry>& entries,

@@ -126,8 +126,8 @@ std::vector<std::string> Fp8NativeExporter::notes(const ExportInput& input) cons
     std::vector<std::string> notes = folder_notes(input);
     if (fp8_scheme(input.plan).group_rows == 1) {
         notes.emplace_back(
-            "one scale per tensor is what vLLM, SGLang and TGI read, not transformers; they round "
-            "layers that they join (q/k/v, gate/up) again to the largest of their scales.");
+            "vLLM and SGLang round layers that they join (q/k/v, gate/up) again to the largest of "
+            "their scales.");
     } else if (const auto ragged = ragged_layers(input.plan); !ragged.empty()) {
         notes.push_back(concat("the sides of ", some_of(ragged),
             " are no multiples of 128: kernels may refuse the tiles at the edge, and transformers "
@@ -148,7 +148,7 @@ CardText Fp8NativeExporter::card_text(const ExportInput& input) const
 {
     return {"transformers",
         vllm_or_transformers(
-            input.model, ", which decodes the weights where there is no GPU for FP8")};
+            *this, input, ", which decodes the weights where there is no GPU for FP8")};
 }
 
 void Fp8NativeExporter::write(

@@ -2,9 +2,11 @@
 #include "export/marker.h"
 
 #include "base/text.h"
+#include "export/runtime_limits.h"
 
 #include <bitsmith/version.h>
 
+#include <algorithm>
 #include <set>
 
 namespace bitsmith::exporting {
@@ -86,8 +88,23 @@ std::string build_marker(const Exporter& exporter, const ExportInput& input, con
                 {"fingerprint", model.fingerprint}, {"parameters", model.parameters}}},
         {"scheme", input.spec.scheme.scheme}, {"recipe", recipe_json(input.spec.recipe)},
         {"seed", input.spec.runtime.seed}, {"average_bits", average_bits(input.plan)},
-        {"notes", exporter.notes(input)}, {"layers", layers_json(input.plan)}, {"files", files}};
+        {"runtimes", loading_runtimes(exporter, input.plan)},
+        {"notes", export_notes(exporter, input)}, {"layers", layers_json(input.plan)},
+        {"files", files}};
     return marker.dump(2) + "\n";
+}
+
+std::optional<std::vector<std::string>> marked_runtimes(const fs::path& exported)
+{
+    const fs::path file = exported / kMarkerFile;
+    if (!fs::is_regular_file(file)) {
+        return std::nullopt;
+    }
+    const Json marker = read_json_file(file);
+    const Json runtimes = marker.is_object() ? marker.value("runtimes", Json()) : Json();
+    const bool are_texts = runtimes.is_array()
+        && std::ranges::all_of(runtimes, [](const Json& runtime) { return runtime.is_string(); });
+    return are_texts ? std::optional(runtimes.get<std::vector<std::string>>()) : std::nullopt;
 }
 
 std::vector<std::string> check_marker(const fs::path& folder)

@@ -8,6 +8,7 @@
 #include "export/exporter.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ inline constexpr int64_t kMarkerSchemaVersion = 1;
 /// Text of the marker for the files that now lie in `folder`.
 std::string build_marker(
     const Exporter& exporter, const ExportInput& input, const std::filesystem::path& folder);
+
+/// The programs that load the export by its marker; none when it has no marker that says so.
+std::optional<std::vector<std::string>> marked_runtimes(const std::filesystem::path& exported);
 
 /// Compares the marker of `folder` with its files: missing, additional, changed. Empty: all is well.
 std::vector<std::string> check_marker(const std::filesystem::path& folder);

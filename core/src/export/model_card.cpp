@@ -4,6 +4,7 @@
 #include "base/json_io.h"
 #include "base/text.h"
 #include "export/config_writer.h"
+#include "export/runtime_limits.h"
 #include "hf/hub.h"
 #include "source/hub_snapshot.h"
 
@@ -143,7 +144,7 @@ std::string model_card(const ExportInput& input, const Exporter& exporter)
     card += origin(details);
     card += concat("| scheme | layers |\n|---|---|\n", layer_summary(input.plan), "\n");
     card += input.measured != nullptr ? measured_table(*input.measured) : "";
-    const std::vector<std::string> notes = exporter.notes(input);
+    const std::vector<std::string> notes = export_notes(exporter, input);
     if (!notes.empty()) {
         card += concat("Notes:\n\n- ", join(notes, "\n- "), "\n\n");
     }

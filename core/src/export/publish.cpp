@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "export/exporter.h"
 #include "export/marker.h"
+#include "export/runtime_limits.h"
 
 #include <numeric>
 
@@ -185,7 +186,7 @@ ExportReport publish_export(RunContext& context, FileSystem& fs, const Exporter&
     check_input(exporter, input);
     check_space(wanted, exporter.estimate_bytes(input));
     input.model.tensors->check_unchanged();
-    for (std::string& note : exporter.notes(input)) {
+    for (std::string& note : export_notes(exporter, input)) {
         context.events.warn("export", concat(exporter.id(), ": ", note));
     }
 

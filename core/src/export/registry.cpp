@@ -10,8 +10,11 @@
 #include "export/gguf/gguf_exporter.h"
 #include "export/mlx.h"
 #include "export/serve_table.h"
+#include "values/scheme_presets.h"
 
 #include <bitsmith/catalog.h>
+
+#include <algorithm>
 
 namespace bitsmith {
 
@@ -75,6 +78,30 @@ const Exporter& exporter_of(const std::filesystem::path& exported)
         {{"file", exported.string()}, {"allowed", join(known, ", ")}});
 }
 
+namespace {
+
+/// Does the format hold layers of a scheme, for a mix of bits those of its other bits beside them?
+bool holds(const Exporter& exporter, const Scheme& scheme)
+{
+    Plan plan;
+    const auto add = [&plan](const Scheme& of_layer) {
+        PlannedLayer& layer = plan.layers.emplace_back();
+        layer.block_index = 0;
+        layer.scheme = of_layer;
+    };
+    add(scheme);
+    if (const BitsMix* mix = find_bits_mix(scheme)) {
+        Scheme other = scheme;
+        other.bits = mix->other_bits;
+        add(other);
+    }
+    return exporter.plan_refusal(plan).empty()
+        && std::ranges::all_of(plan.layers,
+            [&](const PlannedLayer& layer) { return exporter.refusal(layer.scheme).empty(); });
+}
+
+} // namespace
+
 } // namespace exporting
 
 const std::vector<FormatInfo>& format_catalog()
@@ -85,7 +112,7 @@ const std::vector<FormatInfo>& format_catalog()
             FormatInfo& format = formats.emplace_back(exporter->info());
             format.serve = exporting::serve_template(format);
             for (const SchemeInfo& scheme : scheme_catalog()) {
-                if (scheme.scheme.is_quantized() && exporter->refusal(scheme.scheme).empty()) {
+                if (scheme.scheme.is_quantized() && exporting::holds(*exporter, scheme.scheme)) {
                     format.schemes.push_back(scheme.name);
                 }
             }

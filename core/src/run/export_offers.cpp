@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text.h"
 #include "export/gguf/gguf_exporter.h"
+#include "export/marker.h"
 #include "export/model_card.h"
+#include "export/runtime_limits.h"
 #include "export/serve_table.h"
 #include "run/finished_run.h"
 #include "run/own_run.h"
@@ -41,6 +43,7 @@ ExportOffer offer_of(const exporting::Exporter& exporter, const exporting::Expor
         return offer;
     }
     offer.fits = true;
+    offer.runtimes = exporting::loading_runtimes(exporter, input.plan);
     offer.bytes = fit.bytes;
     const int64_t parameters = std::max<int64_t>(input.model.info.parameters, 1);
     offer.bits_per_parameter =
@@ -81,9 +84,10 @@ ExportFacts export_facts(const std::filesystem::path& run)
 
 std::vector<ServeText> serve_texts(const std::string& format, const std::filesystem::path& exported)
 {
+    FormatInfo info = exporting::exporter_for(format).info();
+    info.runtimes = exporting::marked_runtimes(exported).value_or(info.runtimes);
     std::vector<ServeText> texts;
-    for (const exporting::ServeRow& row :
-        exporting::serve_rows(exporting::exporter_for(format).info())) {
+    for (const exporting::ServeRow& row : exporting::serve_rows(info)) {
         if (row.kind != ServeKind::Modelfile || !exporting::is_split_gguf(exported)) {
             texts.push_back(
                 {std::string(row.runtime), row.kind, exporting::serve_text(row, exported)});

@@ -33,7 +33,6 @@ private Q_SLOTS:
     void writesLayersThatUnpackToTheirCodes();
     void describesLayersForReaders();
     void namesExceptionsByExactExpressions();
-    void saysWhichLayersRuntimesDoNotRead();
     void namesLayersThatNoBlockQuantizes();
     void marksAQuantizedHead();
     void storesBiasesAsFp16();
@@ -130,8 +129,7 @@ void AutoGptqTest::storesAsymmetricZeroPointsAsTheyAre()
     QCOMPARE(words_of(written.load(kLayer + ".qzeros")[0])[0], int64_t(0x88888850));
     const at::Tensor sym = written.load("model.layers.0.mlp.up_proj.qzeros");
     QCOMPARE(words_of(sym)[0], int64_t(0x88888888));
-    QCOMPARE(
-        AutoGptqExporter().notes(model.input()).size(), std::size_t(3)); // float16, and runtimes
+    QCOMPARE(AutoGptqExporter().notes(model.input()).size(), std::size_t(2)); // float16, readers
     QCOMPARE(written.findings(model.input()), std::vector<std::string>());
 }
 
@@ -204,18 +202,6 @@ void AutoGptqTest::namesExceptionsByExactExpressions()
              "model.layers.1.mlp.up_proj", "modelxlayers.0.mlp.up_proj"}) {
         QCOMPARE(matching_keys(dynamic, usual), std::vector<std::string>());
     }
-}
-
-void AutoGptqTest::saysWhichLayersRuntimesDoNotRead()
-{
-    test::ExportModel model(test::llama_config());
-    model.plan_all(scheme_of(4, 32));
-    model.plan_layer("lm_head", scheme_of(8, 32));
-    QCOMPARE(AutoGptqExporter().notes(model.input()).size(), std::size_t(1)); // float16
-    model.plan_layer(kLayer, scheme_of(3, 32));
-    const std::vector<std::string> notes = AutoGptqExporter().notes(model.input());
-    QCOMPARE(notes.size(), std::size_t(2));
-    QVERIFY(notes[1].find("vLLM and SGLang") != std::string::npos);
 }
 
 void AutoGptqTest::namesLayersThatNoBlockQuantizes()

@@ -135,12 +135,17 @@ void CompressedConfigTest::promisesNothingAboutMlx()
     test::ExportModel model(test::llama_config());
     plan_encoded(model, parse_scheme("W8A16G32"));
     const test::WrittenExport<CompressedTensorsExporter> written(model.input());
-    const FormatInfo info = CompressedTensorsExporter().info();
-    std::string texts = info.title + info.accepts + info.layout + info.serve;
-    for (const std::string& runtime : info.runtimes) {
+    const auto& formats = format_catalog();
+    const auto info = std::find_if(formats.begin(), formats.end(),
+        [](const FormatInfo& format) { return format.id == "llm_compressor"; });
+    QVERIFY(info != formats.end());
+    std::string texts = info->title + info->accepts + info->layout + info->serve;
+    for (const std::string& runtime : info->runtimes) {
         texts += runtime;
     }
-    texts += read_text_file(written.folder / "README.md");
+    const std::string card = read_text_file(written.folder / "README.md");
+    QVERIFY(card.find("the package `compressed-tensors`") != std::string::npos);
+    texts += card;
     QVERIFY2(lower(texts).find("mlx") == std::string::npos, texts.c_str());
 }
 
