@@ -39,6 +39,8 @@ OURS = {
     "mse": ["--objective", "mse"],
     "fisher": ["--objective", "fisher"],
     "minmax": ["--start", "minmax"],
+    "compensated": ["--start", "compensated"],
+    "original inputs": ["--set", "recipe.enable_quanted_input=false"],
     "minmax mse": ["--start", "minmax", "--objective", "mse"],
     "no touch-up": ["--touch-up", "off"],
     "mimic": ["--set", "recipe.mimic_reference=true", "--touch-up", "off"],

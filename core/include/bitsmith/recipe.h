@@ -29,7 +29,7 @@ enum class Start
 {
     MinMax, ///< the range of each group (the reference's behaviour)
     Search, ///< the range with the smallest error, input channels weighted by what they carry
-    Compensated, ///< searched ranges, codes by compensated rounding (GPTQ); only without steps
+    Compensated, ///< searched ranges, codes by compensated rounding (GPTQ)
 };
 template <>
 struct EnumNames<Start>

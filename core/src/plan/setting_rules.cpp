@@ -103,17 +103,30 @@ void no_samples(const Subject& s, Issues& found)
     }
 }
 
+/// A quantized layer of numbers in whose units no rounding offset can be told beforehand.
+const PlannedLayer* first_without_integers(const Plan& plan)
+{
+    const auto found =
+        std::find_if(plan.layers.begin(), plan.layers.end(), [](const PlannedLayer& layer) {
+            return layer.scheme.is_quantized() && layer.scheme.data_type != DataType::Int
+                && layer.scheme.data_type != DataType::IntFloatZero;
+        });
+    return found == plan.layers.end() ? nullptr : &*found;
+}
+
 void compensated_start(const Subject& s, Issues& found)
 {
     const Recipe& r = s.spec.recipe;
     if (r.start != Start::Compensated) {
         return;
     }
-    if (r.iters > 0) {
-        found.push_back(finding("recipe.iters",
-            "Compensated rounding leaves nothing to tune; set the steps to 0, or start from "
-            "searched ranges.",
-            "0"));
+    const PlannedLayer* other = r.iters > 0 && s.plan ? first_without_integers(*s.plan) : nullptr;
+    if (other != nullptr) {
+        found.push_back(finding("recipe.start",
+            concat(
+                "Steps can start from compensated codes of integers with a scale per group, and ",
+                other->name, " is ", scheme_name(other->scheme), "."),
+            "search"));
     }
     if (r.nsamples == 0) {
         found.push_back(

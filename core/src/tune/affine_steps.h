@@ -13,8 +13,8 @@ namespace bitsmith::tune {
 /// type, fp32 or (tests) fp64.
 struct AffineState
 {
-    /// `weight` [rows, columns] is shared, not copied. V starts at 0, factors at 1; everything else is
-    /// that of `start`, where an undefined range means that of the weight.
+    /// `weight` [rows, columns] is shared, not copied. Factors start at 1; everything else is that of
+    /// `start`, where an undefined V means 0 and an undefined range that of the weight.
     AffineState(at::Tensor weight, const Scheme& scheme, const quant::TunedValues& start = {});
 
     Scheme scheme;

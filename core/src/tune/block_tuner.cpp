@@ -68,6 +68,7 @@ private:
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_maxima(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_importance(const std::vector<PlannedLinear>& layers);
+    CompensationTask compensation() const;
     void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
     void quantize(const std::vector<PlannedLinear>& layers);
@@ -307,9 +308,21 @@ std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLi
     return importance;
 }
 
+CompensationTask BlockTuner::compensation() const
+{
+    return {block_, shared_, inputs_.reference, chain_, position_weights_, inputs_.holdout,
+        micro_batch_, device_, starts_};
+}
+
 /// What the layers start with.
 void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
 {
+    if (recipe_.start == Start::Compensated) {
+        find_maxima(layers);
+        narrow();
+        starts_ = compensated_starts(context_, compensation(), layers);
+        return;
+    }
     const std::vector<at::Tensor> importance = recipe_.start == Start::Search
         ? input_importance(layers)
         : std::vector<at::Tensor>(layers.size());
@@ -531,14 +544,10 @@ BlockResult BlockTuner::run(std::vector<PlannedLinear> layers)
     result_.cache = round_cache(context_, block_, recipe_.static_kv_dtype, chain_, micro_batch_,
         [this](const at::Tensor& hidden) { forward(hidden.to(device_)); });
     smooth(layers);
-    if (recipe_.start == Start::Compensated) {
-        BITSMITH_ASSERT(iters == 0);
+    if (recipe_.start == Start::Compensated && iters == 0) {
         find_maxima(layers);
         narrow();
-        result_.layers = compensate_layers(context_,
-            {block_, shared_, inputs_.reference, chain_, position_weights_, inputs_.holdout,
-                micro_batch_, device_, starts_},
-            layers, originals_);
+        result_.layers = compensate_layers(context_, compensation(), layers, originals_);
     } else {
         quantize(layers);
     }

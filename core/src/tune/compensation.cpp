@@ -8,7 +8,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
+#include <limits>
 #include <map>
 
 namespace bitsmith::tune {
@@ -17,6 +19,8 @@ namespace {
 
 /// Share of the earlier error that a layer makes up for; 1 overshoots (lab.md 7.3).
 constexpr double kCorrection = 0.5;
+/// How far from where the next code begins steps start, in codes.
+constexpr double kMargin = 0.25;
 
 /// Keeps the inputs of a layer, and computes with the weight given or, without one, as the quantized
 /// layer does.
@@ -190,7 +194,14 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
     return moments;
 }
 
-FinishedLayer quantize(
+/// A layer's codes, and the range that they are in.
+struct Compensated
+{
+    quant::QuantizedWeight codes;
+    quant::TunedValues start;
+};
+
+Compensated compensate(
     const PlannedLinear& layer, quant::TunedValues start, const quant::InputMoments& moments)
 {
     const Scheme& scheme = layer.planned->scheme;
@@ -199,11 +210,56 @@ FinishedLayer quantize(
     quant::check_weight(original, scheme, layer.linear->name);
     if (!moments.hessian.defined()) { // an expert that no token reached
         start.range = codec.search(original, scheme, {}, start.tensor_max);
-        return round_layer(layer, start);
+        return {codec.encode(original.to(at::kFloat), scheme, start), start};
     }
     const at::Tensor target = quant::corrected_weight(original, moments, kCorrection);
     start.range = codec.search(target, scheme, moments.hessian.diagonal(), start.tensor_max);
-    return finish_layer(layer, original, quant::compensated_encode(target, scheme, start, moments));
+    return {quant::compensated_encode(target, scheme, start, moments), start};
+}
+
+/// Calls done(i, compensated) for layer after layer, whose weight done replaces.
+template <class Done>
+void over_layers(RunContext& context, const CompensationTask& task,
+    const std::vector<PlannedLinear>& layers, const std::vector<at::Tensor>& originals,
+    const Done& done)
+{
+    for (const Stage& stage : stages_of(layers)) {
+        const std::vector<quant::InputMoments> moments =
+            measure(context, task, layers, originals, stage);
+        for (std::size_t k = 0; k < stage.layers.size(); ++k) {
+            context.checkpoint();
+            const std::size_t i = stage.layers[k];
+            done(i, compensate(layers[i], task.starts[i], moments[k]));
+        }
+    }
+}
+
+std::vector<at::Tensor> weights_of(const std::vector<PlannedLinear>& layers)
+{
+    std::vector<at::Tensor> weights;
+    for (const PlannedLinear& layer : layers) {
+        weights.push_back(layer.linear->weight);
+    }
+    return weights;
+}
+
+/// Smallest V with which `weight` [rows, columns] has these codes in the range of `start`.
+at::Tensor offsets_to(
+    const quant::QuantizedWeight& codes, const at::Tensor& weight, const quant::TunedValues& start)
+{
+    const Scheme& scheme = codes.scheme;
+    const quant::GroupLayout layout(scheme, weight.size(0), weight.size(1));
+    const quant::AffineParameters grid = quant::affine_parameters(start.range, scheme, {});
+    const at::Tensor grouped = layout.split(weight.to(at::kFloat));
+    const at::Tensor steps = grid.minimum.defined()
+        ? (grouped - grid.minimum.unsqueeze(-1)) / grid.scale.unsqueeze(-1)
+        : grouped / grid.scale.unsqueeze(-1) + grid.zero.unsqueeze(-1);
+    const at::Tensor wanted = layout.split(codes.codes.to(steps.device(), at::kFloat));
+    const double last = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
+    const double reach = 0.5 - kMargin, infinity = std::numeric_limits<double>::infinity();
+    const at::Tensor low = (wanted - reach).masked_fill(wanted == 0, -infinity);
+    const at::Tensor high = (wanted + reach).masked_fill(wanted == last, infinity);
+    return at::minimum(at::maximum(steps, low), high) - steps;
 }
 
 } // namespace
@@ -212,20 +268,30 @@ std::vector<FinishedLayer> compensate_layers(RunContext& context, const Compensa
     const std::vector<PlannedLinear>& layers, std::vector<at::Tensor>& originals)
 {
     const at::NoGradGuard no_grad;
-    for (const PlannedLinear& layer : layers) {
-        originals.push_back(layer.linear->weight);
-    }
+    originals = weights_of(layers);
     std::vector<FinishedLayer> finished;
-    for (const Stage& stage : stages_of(layers)) {
-        const std::vector<quant::InputMoments> moments =
-            measure(context, task, layers, originals, stage);
-        for (std::size_t k = 0; k < stage.layers.size(); ++k) {
-            context.checkpoint();
-            const std::size_t i = stage.layers[k];
-            finished.push_back(quantize(layers[i], task.starts[i], moments[k]));
-        }
-    }
+    over_layers(context, task, layers, originals, [&](std::size_t i, const Compensated& found) {
+        finished.push_back(finish_layer(layers[i], originals[i], found.codes));
+    });
     return finished;
+}
+
+std::vector<quant::TunedValues> compensated_starts(
+    RunContext& context, const CompensationTask& task, const std::vector<PlannedLinear>& layers)
+{
+    const at::NoGradGuard no_grad;
+    const std::vector<at::Tensor> originals = weights_of(layers);
+    std::vector<quant::TunedValues> starts(layers.size());
+    over_layers(context, task, layers, originals, [&](std::size_t i, const Compensated& found) {
+        starts[i] = found.start;
+        starts[i].v = offsets_to(found.codes, originals[i], found.start);
+        at::Tensor& weight = layers[i].linear->weight;
+        weight = quant::codec_for(found.codes.scheme).decode(found.codes).to(weight.options());
+    });
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        layers[i].linear->weight = originals[i];
+    }
+    return starts;
 }
 
 } // namespace bitsmith::tune

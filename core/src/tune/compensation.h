@@ -27,4 +27,10 @@ struct CompensationTask
 std::vector<FinishedLayer> compensate_layers(RunContext& context, const CompensationTask& task,
     const std::vector<PlannedLinear>& layers, std::vector<at::Tensor>& originals);
 
+/// What steps start from to have the codes of compensated rounding: its ranges, and the smallest V that
+/// rounds the weights to these codes with some way to the next ones. The weights stay as they are. For
+/// affine schemes. Throws as compensate_layers does.
+std::vector<quant::TunedValues> compensated_starts(
+    RunContext& context, const CompensationTask& task, const std::vector<PlannedLinear>& layers);
+
 } // namespace bitsmith::tune

@@ -29,7 +29,8 @@ void copy_values(at::Tensor& to, const at::Tensor& from)
 
 TunedWeight::TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer,
     const quant::TunedValues& start)
-    : state_(checked(weight, scheme, layer), scheme, start)
+    : start_(start.v)
+    , state_(checked(weight, scheme, layer), scheme, start)
 { }
 
 const at::Tensor& TunedWeight::values()
@@ -102,7 +103,7 @@ void TunedWeight::restore(const quant::TunedValues& saved)
         state_.tuned.min_scale.copy_(saved.min_scale);
         state_.tuned.max_scale.copy_(saved.max_scale);
     } else {
-        state_.tuned.v.zero_();
+        start_.defined() ? state_.tuned.v.copy_(start_) : state_.tuned.v.zero_();
         state_.tuned.min_scale.fill_(1);
         state_.tuned.max_scale.fill_(1);
     }

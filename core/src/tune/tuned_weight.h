@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The tuned values of one layer, from V = 0 and factors 1 to finished codes.
+// The tuned values of one layer, from their start to finished codes.
 #pragma once
 
 #include "tune/affine_steps.h"
@@ -17,7 +17,7 @@ class TunedWeight
 public:
     /// `weight` [rows, columns] of any floating point type; fp32 and fp64 are shared, others
     /// widened. Throws NumericFailure naming `layer` for weights that cannot be quantized.
-    /// `start`: what tuning does not move; V and factors are not looked at.
+    /// `start`: V, and what tuning does not move; factors are not looked at.
     TunedWeight(const at::Tensor& weight, const Scheme& scheme, std::string_view layer,
         const quant::TunedValues& start = {});
 
@@ -48,6 +48,7 @@ public:
     quant::QuantizedWeight freeze() const;
 
 private:
+    at::Tensor start_; // V; undefined: 0
     AffineState state_;
     at::Tensor
         converted_; // values in the type that was asked for last; undefined when they are stale

@@ -207,8 +207,11 @@ const std::vector<RuleCase>& cases()
         {"V35", Severity::Error, "exports.output",
             [](auto& s, auto&) { s.exports.output = "/nowhere/model/../model/out/"; }},
         {"V36", Severity::Info, "model.path", [](auto&, auto& m) { m.quantization = "gptq"; }},
-        {"V37", Severity::Error, "recipe.iters",
-            [](auto& s, auto&) { s.recipe.start = Start::Compensated; }},
+        {"V37", Severity::Error, "recipe.start",
+            [](auto& s, auto&) {
+                s.recipe.start = Start::Compensated;
+                s.scheme.scheme = "MXFP4";
+            }},
         {"V39", Severity::Error, "scheme.scheme",
             [](auto& s, auto&) {
                 s.scheme.scheme = "MXFP4";

@@ -101,6 +101,9 @@ private Q_SLOTS:
     void startsBetterFromSearchedRanges();
     void roundsToSearchedRanges();
     void compensatesWithoutSteps();
+    void startsFromCompensatedCodes_data();
+    void startsFromCompensatedCodes();
+    void keepsACompensatedStart();
     void compensatesWithoutTheHeldOut();
     void weighsPositionsByTheirOutputs();
     void weighsPositionsAndChannelsAsTold();
@@ -338,6 +341,52 @@ void BlockTunerTest::compensatesWithoutSteps()
         QString("%1, searched %2").arg(result.summary.loss).arg(searched.summary.loss);
     QVERIFY2(result.summary.loss < 0.9 * searched.summary.loss, qPrintable(losses));
     QVERIFY(result.layers[0].errors.out_mse.has_value());
+}
+
+void BlockTunerTest::startsFromCompensatedCodes_data()
+{
+    QTest::addColumn<Scheme>("scheme");
+    QTest::newRow("symmetric") << scheme_of(3);
+    QTest::newRow("asymmetric") << scheme_of(3, false);
+    Scheme with_minimum = scheme_of(4, false);
+    with_minimum.data_type = DataType::IntFloatZero;
+    QTest::newRow("floating point minimum") << with_minimum;
+}
+
+// Steps too short for the way to the next code leave codes and scales of compensated rounding.
+void BlockTunerTest::startsFromCompensatedCodes()
+{
+    QFETCH(Scheme, scheme);
+    Recorded recorded;
+    Recipe recipe = recipe_of(0, Selection::Last);
+    recipe.start = Start::Compensated;
+    const BlockResult rounded = tune_tiny(recorded, inputs_of(), recipe, scheme);
+    recipe.iters = 2;
+    recipe.lr = 1e-6;
+    recipe.minmax_lr = 0;
+    const BlockResult stepped = tune_tiny(recorded, inputs_of(), recipe, scheme);
+    QCOMPARE(stepped.layers.size(), rounded.layers.size());
+    for (std::size_t i = 0; i < rounded.layers.size(); ++i) {
+        QVERIFY(at::equal(stepped.layers[i].weight.codes, rounded.layers[i].weight.codes));
+        QVERIFY(at::equal(stepped.layers[i].weight.scales, rounded.layers[i].weight.scales));
+    }
+    QCOMPARE(stepped.summary.loss_start, stepped.summary.loss);
+    QVERIFY(stepped.summary.loss_start < 0.9 * stepped.summary.loss_rtn);
+}
+
+// Inputs of a toy leave nothing to gain over compensated rounding: the start is what is kept.
+void BlockTunerTest::keepsACompensatedStart()
+{
+    BlockInputs inputs = inputs_of();
+    inputs.holdout = 4;
+    Recorded recorded;
+    Recipe recipe = recipe_of(0, Selection::Holdout);
+    recipe.start = Start::Compensated;
+    const BlockResult rounded = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    recipe.iters = 20;
+    const BlockResult kept = tune_tiny(recorded, inputs, recipe, scheme_of(3));
+    QCOMPARE(kept.summary.best_iteration, int64_t{0});
+    QVERIFY(at::equal(kept.layers[0].weight.codes, rounded.layers[0].weight.codes));
 }
 
 void BlockTunerTest::compensatesWithoutTheHeldOut()
