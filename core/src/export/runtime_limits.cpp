@@ -49,16 +49,20 @@ bool is_mx(const Scheme& scheme)
 }
 
 /// Inputs of integers: as they are, or in 8 bits beside weights of 8 bits.
-bool is_compressed_for_vllm(const Scheme& scheme)
-{
-    return scheme.data_type != DataType::Int
-        || (has_kernel_bits(scheme)
-            && (!scheme.quantizes_activations() || (scheme.bits == 8 && scheme.act_bits == 8)));
-}
-
 bool is_compressed_for_sglang(const Scheme& scheme)
 {
-    return is_compressed_for_vllm(scheme) && !is_mx(scheme);
+    return scheme.data_type == DataType::Int ? has_kernel_bits(scheme)
+            && (!scheme.quantizes_activations() || (scheme.bits == 8 && scheme.act_bits == 8))
+                                             : !is_mx(scheme);
+}
+
+/// Its kernel for asymmetric layers of 8 bits takes these groups only, and Hopper GPUs.
+bool is_compressed_for_vllm(const Scheme& scheme)
+{
+    const int64_t group = scheme.group_size;
+    const bool has_kernel = scheme.data_type != DataType::Int || scheme.sym || scheme.bits != 8
+        || group == kGroupPerRow || group == 64 || group == 128;
+    return is_mx(scheme) || (has_kernel && is_compressed_for_sglang(scheme));
 }
 
 /// Both load the packings of GPTQ, with the kernels for it, and of AWQ.
@@ -102,7 +106,8 @@ constexpr RuntimeLimit kLimits[] = {
         "symmetric integers of 4 and 8 bits, and asymmetric ones where all have 4"},
     {"auto_round", "transformers", transformers_loads_auto_round, "all but FP8 in tiles"},
     {"llm_compressor", "vLLM", every_layer<is_compressed_for_vllm>,
-        "integers of 4 and 8 bits, with rounded inputs of 8, and floating point numbers"},
+        "integers of 4 and 8 bits (asymmetric ones of 8 in groups of 64, 128 or one per row), with "
+        "rounded inputs of 8, and floating point numbers"},
     {"llm_compressor", "SGLang", every_layer<is_compressed_for_sglang>,
         "integers of 4 and 8 bits, with rounded inputs of 8, FP8 and NVFP4"},
     {"fp8", "transformers", every_layer<is_tile>, "a scale per tile"},

@@ -50,6 +50,8 @@ void RuntimeLimitsTest::namesTheProgramsThatLoadAnExport_data()
     row("auto_round", "FP8_STATIC", "transformers");
     row("auto_round", "FP8_BLOCK", "vLLM");
     row("llm_compressor", "W4A16G32_ASYM", "vLLM, SGLang, transformers");
+    row("llm_compressor", "W8A16G32_ASYM", "SGLang, transformers");
+    row("llm_compressor", "W8A16G64_ASYM", "vLLM, SGLang, transformers");
     row("llm_compressor", "W2A16G32", "transformers");
     row("llm_compressor", "W8A8", "vLLM, SGLang, transformers");
     row("llm_compressor", "W4A4", "transformers");
