@@ -45,25 +45,36 @@ bool holds_values(
         folder.decoded->load(layer + ".weight"), quant::codec_for(weight.scheme).decode(weight));
 }
 
-Findings finite_findings(const tensor::TensorSource& tensors)
+void add_finite_findings(const tensor::TensorSource& tensors, Findings& findings)
 {
-    Findings findings;
+    constexpr int64_t kNaN = 255; // of E8M0 and UE5M3
     for (const tensor::TensorEntry& entry : tensors.entries()) {
-        if (const int64_t count = tensor::count_non_finite(tensors.load(entry.name)); count > 0) {
+        const at::Tensor values = tensors.load(entry.name);
+        const bool is_scale = entry.dtype == "U8"
+            && (entry.name.ends_with("scale") || entry.name.ends_with("scales"));
+        const int64_t count =
+            is_scale ? (values == kNaN).sum().item<int64_t>() : tensor::count_non_finite(values);
+        if (count > 0) {
             findings.push_back(
                 concat("tensor ", entry.name, " has ", count, " values that are NaN or infinite"));
         }
     }
-    return findings;
 }
 
 Findings structure_findings(const std::filesystem::path& model)
 {
+    Findings findings;
     try {
-        return finite_findings(*source::open_model(model.string())->tensors);
+        add_finite_findings(*source::open_model(model.string())->tensors, findings);
+        const bool is_packed = std::filesystem::is_directory(model) && findings.empty()
+            && read_json_file(model / "config.json").contains("quantization_config");
+        if (is_packed) { // scales may be at fault where no value that they make tells it
+            add_finite_findings(*source::open_hf_weights(model).tensors, findings);
+        }
     } catch (const Error& error) {
-        return {error.what()};
+        findings.emplace_back(error.what());
     }
+    return findings;
 }
 
 Findings verify_folder(const std::filesystem::path& folder, const ExportInput* input,

@@ -28,8 +28,8 @@ struct Reopened
 bool holds_values(
     const Reopened& folder, const std::string& layer, const quant::QuantizedWeight& weight);
 
-/// Tensors with values that are NaN or infinite; quantized ones as they decode.
-Findings finite_findings(const tensor::TensorSource& tensors);
+/// Tensors with values that are NaN or infinite, scales in a byte included.
+void add_finite_findings(const tensor::TensorSource& tensors, Findings& findings);
 
 /// What has to hold of a folder or GGUF file whoever wrote it, as far as it can be told without its
 /// original (formats.md 11): files, configuration and metadata can be read, every tensor that they

@@ -5,6 +5,7 @@
 #include "export/mlx_config.h"
 #include "export/mlx_layout.h"
 #include "source/hf_weights.h"
+#include "source/mlx_source.h"
 #include "tensor/bit_pack.h"
 
 #include <ATen/ATen.h>
@@ -35,17 +36,12 @@ const tensor::TensorEntry* matrix(const tensor::TensorSource& stored, const std:
     return nullptr;
 }
 
-/// 0 when there is none.
-int64_t integer_of(const Json& rule, const char* key)
-{
-    return rule.contains(key) && rule[key].is_number_integer() ? rule[key].get<int64_t>() : 0;
-}
-
-/// The tensors of one layer against its rule {group_size, bits, mode}.
-void check_layer(const tensor::TensorSource& stored, const std::string& layer, const Json& rule,
+/// The tensors of one layer against what `rules`, of config.json, say of it.
+void check_layer(const tensor::TensorSource& stored, const std::string& layer, const Json& rules,
     Findings& findings)
 {
-    const bool is_affine = !rule.contains("mode") || rule["mode"] == "affine";
+    const Scheme scheme = source::mlx_scheme(rules, layer);
+    const bool is_affine = scheme.data_type == DataType::IntFloatZero;
     const std::vector<std::string> types =
         is_affine ? std::vector<std::string>{"F16", "BF16", "F32"} : std::vector<std::string>{"U8"};
     const auto* codes = matrix(stored, layer + ".weight", {"U32"}, findings);
@@ -55,12 +51,21 @@ void check_layer(const tensor::TensorSource& stored, const std::string& layer, c
         return;
     }
     const int64_t bits_of_row = codes->shape.back() * 32;
-    const int64_t bits_of_group = integer_of(rule, "bits") * integer_of(rule, "group_size");
+    const int64_t bits_of_group = scheme.bits * scheme.group_size;
     std::vector<int64_t> groups = codes->shape;
-    groups.back() = bits_of_group > 0 ? bits_of_row / bits_of_group : 0;
-    if (bits_of_group <= 0 || bits_of_row % bits_of_group != 0 || scales->shape != groups
-        || biases->shape != groups) {
+    groups.back() = bits_of_row / bits_of_group;
+    if (bits_of_row % bits_of_group != 0 || scales->shape != groups || biases->shape != groups) {
         findings.push_back(concat("the tensors of layer ", layer, " do not fit its rule"));
+    }
+}
+
+void check_rule(const tensor::TensorSource& stored, const std::string& layer, const Json& rules,
+    Findings& findings)
+{
+    try {
+        check_layer(stored, layer, rules, findings);
+    } catch (const Error& error) {
+        findings.push_back(concat("the rule of layer ", layer, ": ", error.what()));
     }
 }
 
@@ -76,7 +81,7 @@ void check_structure(const tensor::TensorSource& stored, const Json& rules, Find
 {
     for (const auto& [layer, rule] : rules.items()) {
         if (rule.is_object()) {
-            check_layer(stored, layer, rule, findings);
+            check_rule(stored, layer, rules, findings);
         }
     }
     for (const tensor::TensorEntry& entry : stored.entries()) {
@@ -86,7 +91,7 @@ void check_structure(const tensor::TensorSource& stored, const Json& rules, Find
             continue;
         }
         if (has_common_rule(rules, layer)) {
-            check_layer(stored, layer, rules, findings);
+            check_rule(stored, layer, rules, findings);
         } else {
             findings.push_back(concat("packed layer ", layer, " has no rule in config.json"));
         }
@@ -174,8 +179,7 @@ std::vector<std::string> MlxExporter::verify(const fs::path& folder, const Expor
         }
         if (input == nullptr) {
             check_structure(*stored, config["quantization"], findings);
-            const Findings numbers = finite_findings(*stored);
-            findings.insert(findings.end(), numbers.begin(), numbers.end());
+            add_finite_findings(*stored, findings);
             return findings;
         }
         const std::vector<MlxTensor> layout = mlx_layout(*input);

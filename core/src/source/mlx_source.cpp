@@ -30,11 +30,12 @@ struct Mode
     std::string_view word;
     DataType type;
     std::span<const int64_t> widths; ///< bits
+    int64_t bits, group_size; ///< where the configuration says null or nothing
 };
 constexpr std::array kModes = {
-    Mode{"affine", DataType::IntFloatZero, kAffineWidths},
-    Mode{"mxfp4", DataType::MxFp, kFour},
-    Mode{"mxfp8", DataType::MxFp, kEight},
+    Mode{"affine", DataType::IntFloatZero, kAffineWidths, 4, 64},
+    Mode{"mxfp4", DataType::MxFp, kFour, 4, kMxGroup},
+    Mode{"mxfp8", DataType::MxFp, kEight, 8, kMxGroup},
 };
 
 class MlxLayer : public StoredLayer
@@ -83,31 +84,6 @@ void check_width(const Mode& mode, int64_t bits)
     unsupported_field("bits", std::to_string(bits), join(allowed, ", "));
 }
 
-/// The common values, or those of `module` where it has its own: mlx takes one without a mode for
-/// affine, whatever the common one is.
-Scheme scheme_for(const Json& config, const std::string& module)
-{
-    const Json& own = member(config, module);
-    if (own.is_boolean() && !own.get<bool>()) {
-        fail(ErrorCode::FileCorrupt, "a layer is packed that the configuration leaves alone",
-            {{"tensor", module + ".weight"},
-                {"field", concat("quantization.", printable(module))}});
-    }
-    const Mode& mode = mode_of(own.is_object() ? own : config);
-    Scheme scheme;
-    scheme.data_type = mode.type;
-    scheme.sym = mode.type != DataType::IntFloatZero;
-    scheme.bits = integer_field(own, "bits", integer_field(config, "bits", 0));
-    scheme.group_size = integer_field(own, "group_size", integer_field(config, "group_size", 0));
-    check_width(mode, scheme.bits);
-    const bool is_mx = mode.type == DataType::MxFp;
-    if (is_mx ? scheme.group_size != kMxGroup : scheme.group_size < 1) {
-        unsupported_field("group_size", std::to_string(scheme.group_size),
-            is_mx ? std::to_string(kMxGroup) : "1 and more");
-    }
-    return scheme;
-}
-
 /// Scales, and offsets where the mode has them.
 void add_group_parts(MlxLayer& layer, const TensorSource& stored)
 {
@@ -141,7 +117,7 @@ std::unique_ptr<const StoredLayer> find_layer(
                 {"allowed", "mlp.switch_mlp, block_sparse_moe.switch_mlp, mlp.experts"}});
     }
     require_matrix(codes);
-    layer->scheme = scheme_for(config, layer_of(stored.stored_name(codes.name), ".weight"));
+    layer->scheme = mlx_scheme(config, layer_of(stored.stored_name(codes.name), ".weight"));
     const int64_t bits = layer->scheme.bits, group = layer->scheme.group_size;
     layer->rows = codes.shape[0];
     layer->columns = codes.shape[1] * kWordBits / bits;
@@ -154,6 +130,30 @@ std::unique_ptr<const StoredLayer> find_layer(
 }
 
 } // namespace
+
+Scheme mlx_scheme(const Json& quantization, const std::string& module)
+{
+    const Json& own = member(quantization, module);
+    if (own.is_boolean() && !own.get<bool>()) {
+        fail(ErrorCode::FileCorrupt, "a layer is packed that the configuration leaves alone",
+            {{"tensor", module + ".weight"},
+                {"field", concat("quantization.", printable(module))}});
+    }
+    const Json& rule = own.is_object() ? own : quantization;
+    const Mode& mode = mode_of(rule);
+    Scheme scheme;
+    scheme.data_type = mode.type;
+    scheme.sym = mode.type != DataType::IntFloatZero;
+    scheme.bits = integer_field(rule, "bits", mode.bits);
+    scheme.group_size = integer_field(rule, "group_size", mode.group_size);
+    check_width(mode, scheme.bits);
+    const bool is_mx = mode.type == DataType::MxFp;
+    if (is_mx ? scheme.group_size != kMxGroup : scheme.group_size < 1) {
+        unsupported_field("group_size", std::to_string(scheme.group_size),
+            is_mx ? std::to_string(kMxGroup) : "1 and more");
+    }
+    return scheme;
+}
 
 std::shared_ptr<const DecodedSource> open_mlx(
     const Json& quantization, std::shared_ptr<const tensor::TensorSource> stored)

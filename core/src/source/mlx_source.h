@@ -16,6 +16,11 @@
 
 namespace bitsmith::source {
 
+/// Numbers of a packed module by the object `quantization` of config.json: the common ones, or its own,
+/// which mlx fills with its defaults, whatever the common ones are. Throws UnsupportedFormat for another
+/// mode or width, FileCorrupt for a module that is left alone.
+Scheme mlx_scheme(const Json& quantization, const std::string& module);
+
 /// `stored` are the tensors of the files, `quantization` the object of config.json: bits,
 /// group_size, mode, and by name of a module an object with its own or false. Throws
 /// UnsupportedFormat for another mode or width and stacks that are no known experts, FileCorrupt for

@@ -20,6 +20,8 @@ private Q_SLOTS:
     void checksModelsThatNoExporterWrites();
     void findsValuesThatAreNotFinite();
     void findsScalesThatAreNotFinite();
+    void findsBytesThatAreNoScales_data();
+    void findsBytesThatAreNoScales();
 };
 
 namespace {
@@ -27,10 +29,11 @@ namespace {
 const std::string kLayer = "model.layers.1.mlp.up_proj";
 
 /// The tiny model, rounded and exported to `temp`/out by the run `temp`/run.
-fs::path exported(const rounded_run::Model& tiny, const TempFolder& temp)
+fs::path exported(const rounded_run::Model& tiny, const TempFolder& temp,
+    const std::string& scheme = "W4A16G32", const std::string& format = "auto_round")
 {
-    JobSpec spec = rounded_run::spec(tiny.path(), "W4A16G32", temp / "run");
-    spec.exports.formats = {"auto_round"};
+    JobSpec spec = rounded_run::spec(tiny.path(), scheme, temp / "run");
+    spec.exports.formats = {format};
     spec.exports.output = (temp / "out").string();
     rounded_run::finish(spec);
     return temp / "out";
@@ -87,6 +90,47 @@ void VerifyTest::findsScalesThatAreNotFinite()
     const auto findings = verify_export(out, {});
     QCOMPARE(findings.size(), std::size_t(1));
     QVERIFY2(findings[0].find(kLayer + ".weight") != std::string::npos, findings[0].c_str());
+}
+
+void VerifyTest::findsBytesThatAreNoScales_data()
+{
+    QTest::addColumn<std::string>("scheme");
+    QTest::addColumn<std::string>("format");
+    QTest::addColumn<std::string>("part");
+    const auto row = [](const char* scheme, const char* format, const char* part) {
+        QTest::addRow("%s %s %s", scheme, format, part)
+            << std::string(scheme) << std::string(format) << std::string(part);
+    };
+    row("MXFP4", "llm_compressor", ".weight_scale");
+    row("MXFP4A16", "mlx", ".scales");
+    row("NVFP4A16", "llm_compressor", ".weight_scale");
+    row("NVFP4A16", "llm_compressor", ".weight_global_scale");
+    row("NVFP4_E5M3", "auto_round", ".weight_scale");
+}
+
+// Not all of them make values that are not finite: what is divided by infinity is 0.
+void VerifyTest::findsBytesThatAreNoScales()
+{
+    QFETCH(std::string, scheme);
+    QFETCH(std::string, format);
+    QFETCH(std::string, part);
+    const rounded_run::Model tiny;
+    const TempFolder temp;
+    const fs::path out = exported(tiny, temp, scheme, format);
+    fs::remove(out / exporting::kMarkerFile);
+    QCOMPARE(verify_export(out, {}), std::vector<std::string>());
+    TinyCheckpoint::edit_tensors(out, [&](auto& tensors) {
+        at::Tensor& scales = TinyCheckpoint::find(tensors, kLayer + part);
+        if (c10::elementSize(scales.scalar_type()) == 1) {
+            const bool is_e4m3 = scales.scalar_type() == at::kFloat8_e4m3fn;
+            scales.view(at::kByte).view(-1)[0] = is_e4m3 ? 0x7F : 0xFF;
+        } else {
+            scales.fill_(std::numeric_limits<float>::infinity());
+        }
+    });
+    const auto findings = verify_export(out, {});
+    QCOMPARE(findings.size(), std::size_t(1));
+    QVERIFY2(findings[0].find(kLayer) != std::string::npos, findings[0].c_str());
 }
 
 BITSMITH_TEST(VerifyTest)

@@ -26,6 +26,7 @@ private Q_SLOTS:
     void readsExperts();
     void refusesExperts();
     void hasNoCodesForOtherNumbers();
+    void fillsRulesWithDefaults();
     void refusesConfigurations_data();
     void refusesConfigurations();
     void refusesTensors_data();
@@ -276,6 +277,23 @@ void MlxSourceTest::hasNoCodesForOtherNumbers()
     QVERIFY(!opened->codes()->contains("p"));
 }
 
+// mlx-lm writes null where mlx shall decide; rules of layers take nothing from the common one.
+void MlxSourceTest::fillsRulesWithDefaults()
+{
+    const auto check = [](const char* config, DataType type, int64_t bits, int64_t group) {
+        const Scheme found = source::mlx_scheme(parse_json(config, "test"), "p");
+        return found.data_type == type && found.bits == bits && found.group_size == group;
+    };
+    constexpr auto kAffine = DataType::IntFloatZero, kMx = DataType::MxFp;
+    QVERIFY(check(R"({"group_size": 128, "bits": 3})", kAffine, 3, 128));
+    QVERIFY(check(R"({"group_size": null, "bits": 3})", kAffine, 3, 64));
+    QVERIFY(check(
+        R"({"group_size": 128, "bits": 4, "p": {"group_size": null, "bits": 3}})", kAffine, 3, 64));
+    QVERIFY(check(R"({"group_size": 128, "bits": 2, "p": {}})", kAffine, 4, 64));
+    QVERIFY(check(R"({"group_size": 128, "bits": 2, "p": {"mode": "mxfp4"}})", kMx, 4, 32));
+    QVERIFY(check(R"({"mode": "mxfp8", "group_size": null, "bits": null})", kMx, 8, 32));
+}
+
 void MlxSourceTest::refusesConfigurations_data()
 {
     QTest::addColumn<QByteArray>("config");
@@ -288,8 +306,7 @@ void MlxSourceTest::refusesConfigurations_data()
     row("groups of MX", R"({"bits": 4, "group_size": 16, "mode": "mxfp4"})", "group_size");
     row("mode of a layer", R"({"bits": 3, "group_size": 32, "p": {"mode": "nvfp4"}})", "nvfp4");
     row("width", R"({"bits": 7, "group_size": 32})", "bits");
-    row("no width", R"({"group_size": 32})", "bits");
-    row("no groups", R"({"bits": 3})", "group_size");
+    row("no groups", R"({"bits": 4, "group_size": 0})", "group_size");
     row("text", R"({"bits": "3", "group_size": 32})", "bits");
 }
 
