@@ -79,7 +79,8 @@ def measure(args, model, scheme, name, seed):
             steps.pop("iters")
         for key, value in steps.items():
             flags += ["--" + key.replace("_", "-"), value]
-        result, exported = comparison.run_ours(model, out, flags, form), out
+        result = comparison.run_ours(model, out, flags, form)
+        exported = next(out.glob("*.gguf")) if form == "gguf" else out
     for title, file in TEXTS.items():
         judged = comparison.judge(exported, model, comparison.FIXTURES / "text" / file)
         result[title] = judged["kld_mean"]

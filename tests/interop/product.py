@@ -7,11 +7,15 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
 from pathlib import Path
+
+
+CALIBRATED = ["FP8_STATIC", "NVFP4"]  # scales of activations come from a calibration
 
 
 class Product:
@@ -23,19 +27,23 @@ class Product:
 
     def run(self, *arguments, status=0):
         command = [self.cli, *map(str, arguments)]
-        if "--format" in command:
-            scheme = command[command.index("--scheme") + 1] if "--scheme" in command else command[1]
-            self.exported.append((command[command.index("--format") + 1], scheme))
+        if command[1] == "quantize":
+            self.exported.append(tuple(command[command.index(word) + 1] for word in ("--format", "--scheme")))
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != status:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}, not {status}:\n{done.stderr}")
         return done.stdout
 
+    def schemes_of(self, fmt):
+        """Schemes of the catalogue that quantize and that a format holds."""
+        formats = json.loads(self.run("list", "formats", "--json"))["formats"]
+        return next(item["schemes"] for item in formats if item["id"] == fmt)
+
     def quantize(self, model, scheme, fmt, work, *more, status=0):
         """Rounds without tuning; returns (folder of the export, folder of the run). Status 5: some layers could not
         get the type that was asked for."""
         output, run = work / "export", work / "run"
-        self.run("quantize", model, "--scheme", scheme, "--recipe", "rtn", "--format", fmt,
+        self.run("quantize", model, "--scheme", scheme, *rounding(scheme, work), "--format", fmt,
                  "--output", output, "--run-dir", run, "--json", *more, status=status)
         self.run("verify", output)
         return output, run
@@ -50,6 +58,41 @@ class Product:
         text = self.run("generate", model, "--prompt", prompt, "--max-tokens", tokens,
                         "--temperature", 0, "--json")
         return json.loads(text)["text"]
+
+
+def rounding(scheme, work):
+    """Arguments that round without tuning, and without changing norms."""
+    if scheme not in CALIBRATED:
+        return ["--recipe", "rtn"]
+    text = work / "text.txt"
+    text.write_text(" ".join(f"The number {i} follows the number {i - 1}." for i in range(1, 400)))
+    return ["--recipe", "opt_rtn", "--smoothing", "off", "--dataset", text, "--nsamples", 8, "--seqlen", 64]
+
+
+def every_scheme(fmt, check, *others):
+    """A test by `check(product, folder, scheme)` of each scheme that a format holds, apart from `others`, which another
+    test has."""
+    def test_every_scheme(product, work):
+        for scheme in product.schemes_of(fmt):
+            if scheme in others:
+                continue
+            folder = work / scheme.replace(":", "-")
+            folder.mkdir()
+            try:
+                check(product, folder, scheme)
+            except Exception as error:
+                raise AssertionError(f"{scheme}: {type(error).__name__} {error}") from error
+            shutil.rmtree(folder)
+    return test_every_scheme
+
+
+def cache_scales(folder):
+    """Of the keys and values of each block, by their names in a folder of compressed-tensors."""
+    from safetensors.torch import load_file
+    scales = {name: values.float().flatten() for name, values in load_file(folder / "model.safetensors").items()
+              if name.endswith((".k_scale", ".v_scale"))}
+    assert len(scales) == 4, f"two blocks have the scales {sorted(scales)}"
+    return scales
 
 
 def check_tokens(product, folder, last_logits, ids, work, tolerance):

@@ -44,10 +44,23 @@ def write(checked):
         + "\n".join(section(script, found) for script, found in checked.items() if found and found["rows"]))
 
 
+def check(cli):
+    """Every pair that the program offers has a row."""
+    listed = subprocess.run([cli, "list", "formats", "--json"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    table = (HERE / "README.md").read_text()
+    missing = [f"{item['id']} {scheme}" for item in json.loads(listed)["formats"] for scheme in item["schemes"]
+               if f"| {item['id']} | {scheme} |" not in table]
+    if missing:
+        sys.exit("loaded by no program in README.md: " + ", ".join(missing))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cli", required=True, type=Path)
+    parser.add_argument("--check", action="store_true", help="run nothing: is every pair in the table that is there?")
     arguments = parser.parse_args()
+    if arguments.check:
+        return check(arguments.cli)
     write({script: checked_by(script, arguments.cli.resolve()) for script in sorted(HERE.glob("test_*.py"))})
 
 

@@ -5,9 +5,11 @@ is installed, its loader for them computes what we compute."""
 import importlib.util
 
 from packed_weights import awq_weights, compare, logits_with, quantization
-from product import OF_AUTO_ROUND, check_tokens, main, tiny_model, with_torch
+from product import OF_AUTO_ROUND, check_tokens, every_scheme, main, tiny_model, with_torch
 
 IDS = [40, 77, 12, 9, 200, 31, 5, 64, 64, 101, 18, 250, 3, 90, 41, 7]
+# Asymmetric layers of 4 bits alone get this packing in auto-round's own format too.
+ALSO_OF_AUTO_ROUND = ["W4A16_ASYM", "W4A16G64_ASYM", "W4A16G32_ASYM"]
 
 
 def loaded_logits(folder):
@@ -59,10 +61,13 @@ def test_kept_layers(product, work):
 
 
 def test_packing_of_auto_round(product, work):
-    output = check(product, work, "W4A16G32_ASYM", fmt="auto_round")
-    assert quantization(output)["packing_format"] == "auto_round:auto_awq"
+    for scheme in ALSO_OF_AUTO_ROUND:
+        (work / scheme).mkdir()
+        output = check(product, work / scheme, scheme, fmt="auto_round")
+        assert quantization(output)["packing_format"] == "auto_round:auto_awq"
 
 
 if __name__ == "__main__":
-    main([test_symmetric, test_asymmetric, test_biases, test_kept_layers, test_packing_of_auto_round],
+    main([every_scheme("auto_awq", check), test_symmetric, test_asymmetric, test_biases, test_kept_layers,
+          test_packing_of_auto_round],
          needs=["torch", "transformers", "auto_round"], harmless=OF_AUTO_ROUND)

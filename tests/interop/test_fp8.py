@@ -4,7 +4,8 @@
 import json
 
 from product import check_tokens, main, tiny_model, with_torch
-from test_compressed_tensors import IDS, our_weights
+from run_weights import run_weights
+from test_compressed_tensors import IDS
 
 TILE = 128
 
@@ -12,7 +13,7 @@ TILE = 128
 def quantize(product, work, *more, **changes):
     model = tiny_model(work / "model", **changes)
     output, run = product.quantize(model, "FP8_BLOCK", "fp8", work, *more)
-    return model, output, our_weights(run)
+    return model, output, run_weights(run)
 
 
 def description(folder):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The gguf package reads our values out of our files, and llama.cpp generates our tokens from them."""
 
-import json
 from pathlib import Path
 
-from product import OF_THE_TEST_MODEL, demo_model, main, native_warnings, tiny_model
+from product import OF_THE_TEST_MODEL, demo_model, every_scheme, main, native_warnings, tiny_model
+from run_weights import run_weights
 
 TOKENS = 64
 # llama.cpp multiplies block types with activations rounded to 8 bits, so it may take the other side
@@ -18,47 +18,6 @@ def file_in(folder):
     files = list(Path(folder).glob("*.gguf"))
     assert len(files) == 1, files
     return files[0]
-
-
-def super_values(block, layer, scheme):
-    """K types: (d L) q - dmin M, and (d L) (q - center) for the symmetric ones, in float32."""
-    import numpy as np
-
-    def part(name, width):
-        values = block.get_tensor(f"{layer}.{name}").astype(np.float32)
-        return np.repeat(values, width, 1)
-
-    group, groups = scheme["group_size"], scheme["super_group_size"]
-    codes = part("codes", 1)
-    scales = part("scales", group) * part("super_scales", group * groups)
-    if scheme["sym"]:
-        return scales * (codes - np.float32(2 ** (scheme["bits"] - 1)))
-    return scales * codes - part("zeros", group) * part("super_zeros", group * groups)
-
-
-def stored_values(run):
-    """Layer -> values of the run's own codes, by the definition, in float32."""
-    import numpy as np
-    from safetensors import safe_open
-    values = {}
-    for file in sorted((run / "blocks").glob("*.safetensors")):
-        with safe_open(file, framework="np") as block:
-            schemes = {layer["name"]: layer["scheme"]
-                       for layer in json.loads(block.metadata()["block"])["layers"]}
-            for layer, scheme in schemes.items():
-                if scheme["data_type"] == "int_double":
-                    values[layer] = super_values(block, layer, scheme)
-                    continue
-                codes = block.get_tensor(layer + ".codes").astype(np.float32)
-                rows, columns = codes.shape
-                scales = block.get_tensor(layer + ".scales").astype(np.float32).reshape(rows, -1)
-                zeros = block.get_tensor(layer + ".zeros")
-                has_minimum = zeros.dtype != np.uint8
-                zeros = zeros.astype(np.float32).reshape(rows, -1)
-                width = -(-columns // scales.shape[1])
-                scales, zeros = (np.repeat(t, width, 1)[:, :columns] for t in (scales, zeros))
-                values[layer] = codes * scales + zeros if has_minimum else scales * (codes - zeros)
-    return values
 
 
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -96,7 +55,7 @@ def check_values(file, run):
     heads = reader.fields[f"{arch}.attention.head_count"].contents()
     kv_heads = reader.fields[f"{arch}.attention.head_count_kv"].contents()
     tensors = {tensor.name: tensor for tensor in reader.tensors}
-    values = stored_values(run)
+    values = {layer: weight.numpy() for layer, weight in run_weights(run).items()}
     assert values, "the run has no quantized layers"
     for layer, expected in values.items():
         if arch == "llama" and layer.endswith(("q_proj", "k_proj")):
@@ -460,6 +419,13 @@ def test_tiny_k_mixes(product, work):
                num_hidden_layers=8, num_attention_heads=8, head_dim=32)
 
 
+def check_scheme(product, work, scheme):
+    model = wide_model(work)
+    output, run = product.quantize(model, scheme, "gguf", work)
+    print(f"  {scheme}: {check_values(file_in(output), run)} layers equal bit for bit")
+    check_choices(product, file_in(output), "the inn and the", work, 1.5)
+
+
 def test_tiny_split(product, work):
     """Several files are one model, for us, for the gguf package and for llama.cpp."""
     from gguf import GGUFReader
@@ -532,9 +498,9 @@ def test_tiny_imatrix(product, work):
     product.run("verify", work / "second")
     with safe_open(model / "model.safetensors", framework="pt") as source:
         weights = {layer: source.get_tensor(layer + ".weight").float().numpy()
-                   for layer in stored_values(work / "run")}
-    first, second = (sum(float(np.square(values - weights[layer])[:, ::2].sum())
-                         for layer, values in stored_values(work / run).items())
+                   for layer in run_weights(work / "run")}
+    first, second = (sum(float(np.square(values.numpy() - weights[layer])[:, ::2].sum())
+                         for layer, values in run_weights(work / run).items())
                      for run in ("run", "run2"))
     assert second < 0.99 * first, f"{second} on the columns that count, not below {first}"
 
@@ -546,5 +512,6 @@ if __name__ == "__main__":
           test_tiny_qwen3_moe, test_tiny_gemma, test_tiny_gemma2, test_tiny_gemma3, test_tiny_phi3,
           test_tiny_phi3_longrope, test_tiny_gpt_oss,
           test_demo_q4_k_m, test_demo_q3_k_l, test_tiny_types, test_tiny_k_types, test_tiny_k_mixes,
+          every_scheme("gguf", check_scheme, *(f"gguf:{name}" for name in FILE_TYPES)),
           test_tiny_split, test_tiny_imatrix],
          needs=["gguf", "xllamacpp", "transformers"], harmless=OF_THE_TEST_MODEL)

@@ -7,7 +7,7 @@ auto-round's own name (formats.md 2.4)."""
 import json
 
 from packed_weights import compare, gptq_weights, logits_with, quantization
-from product import OF_AUTO_ROUND, check_tokens, main, tiny_model, with_torch
+from product import OF_AUTO_ROUND, check_tokens, every_scheme, main, tiny_model, with_torch
 
 # Its layers have no place for the order of inputs, which other loaders want, and which is the plain one here.
 ONLY_ORDERS_UNUSED = r"LOAD REPORT(?!.*(MISSING|MISMATCH))(?!.*(?<!\.g_idx)(?<! ) +\| UNEXPECTED)"
@@ -36,7 +36,8 @@ def relabel(folder):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def check(product, work, scheme, *more, packed=14, version="gptq", **changes):
+def check(product, work, scheme, *more, packed=14, **changes):
+    version = "gptq_v2" if scheme.endswith("_ASYM") else "gptq"
     model = tiny_model(work / "model", **changes)
     output, _ = product.quantize(model, scheme, "auto_gptq", work, *more)
     assert quantization(output) == json.loads((output / "quantize_config.json").read_text())
@@ -58,22 +59,6 @@ def check(product, work, scheme, *more, packed=14, version="gptq", **changes):
     check_tokens(product, output, with_torch(loaded), IDS, work, 5e-3)
 
 
-def test_two_bits(product, work):
-    check(product, work, "W2A16G32")
-
-
-def test_three_bits(product, work):
-    check(product, work, "W3A16G32")
-
-
-def test_four_bits(product, work):
-    check(product, work, "W4A16G32")
-
-
-def test_eight_bits(product, work):
-    check(product, work, "W8A16G64")
-
-
 def test_one_group_per_row(product, work):
     check(product, work, "W4A16", "--group-size", "-1")
 
@@ -82,12 +67,8 @@ def test_biases(product, work):
     check(product, work, "W4A16G32", family="qwen2")
 
 
-def test_asymmetric(product, work):
-    check(product, work, "W4A16G32_ASYM", version="gptq_v2")
-
-
 def test_asymmetric_mixed_bits(product, work):
-    check(product, work, "W2A16G32_ASYM", "--override", "*.mlp.down_proj=W3A16G32_ASYM", version="gptq_v2")
+    check(product, work, "W2A16G32_ASYM", "--override", "*.mlp.down_proj=W3A16G32_ASYM")
 
 
 def test_mixed_bits_and_kept_layers(product, work):
@@ -100,6 +81,6 @@ def test_quantized_head(product, work):
 
 
 if __name__ == "__main__":
-    main([test_two_bits, test_three_bits, test_four_bits, test_eight_bits, test_one_group_per_row, test_biases,
-          test_asymmetric, test_asymmetric_mixed_bits, test_mixed_bits_and_kept_layers, test_quantized_head],
+    main([every_scheme("auto_gptq", check), test_one_group_per_row, test_biases, test_asymmetric_mixed_bits,
+          test_mixed_bits_and_kept_layers, test_quantized_head],
          needs=["torch", "transformers", "auto_round"], harmless=[*OF_AUTO_ROUND, ONLY_ORDERS_UNUSED])

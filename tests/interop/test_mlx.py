@@ -4,8 +4,9 @@
 import json
 import os
 
-from product import OF_THE_TEST_MODEL, check_tokens, main, tiny_model
-from test_compressed_tensors import IDS, our_weights
+from product import OF_THE_TEST_MODEL, check_tokens, every_scheme, main, tiny_model
+from run_weights import run_weights
+from test_compressed_tensors import IDS
 
 os.environ["MLX_DISABLE_COMPILE"] = "1"  # it would want a C++ compiler
 
@@ -55,15 +56,16 @@ def spread(values, columns):
     return values.repeat_interleave(columns // values.shape[1], 1)
 
 
-def check_weights(output, ours, group, exact):
+def check_weights(output, ours, exact):
     """As near as the rounding of scales and offsets allows (formats.md 8), which is relative to the range of a group:
     a little more than its largest value."""
     import torch
-    theirs = mlx_weights(output)
+    theirs, rules = mlx_weights(output), rules_of(output)
     assert theirs.keys() == ours.keys(), theirs.keys() ^ ours.keys()
     worst = 0.0
     for name, values in ours.items():
         rows, columns = values.shape
+        group = rules[name]["group_size"]
         largest = values.abs().reshape(rows, columns // group, group).amax(-1)
         limit = spread(largest, columns)
         share = torch.where(limit > 0, (theirs[name] - values).abs() / limit.clamp_min(1e-30), 0.0)
@@ -72,13 +74,14 @@ def check_weights(output, ours, group, exact):
     assert worst <= (0 if exact else 2.5 * ROUNDING), f"weights differ by {worst}"
 
 
-def check(product, work, scheme, *more, count=14, group=32, exact=False, family="llama", **changes):
+def check(product, work, scheme, *more, count=14, family="llama", **changes):
     model = tiny_model(work / "model", family, **changes)
     output, run = product.quantize(model, scheme, "mlx", work, *more)
     print(f"  {family} {scheme} {' '.join(more)}")
-    ours = our_weights(run)
+    ours = run_weights(run)
     assert len(ours) == count, f"{len(ours)} layers were quantized instead of {count}"
-    check_weights(output, ours, group, exact)
+    exact = scheme.startswith("MXFP")
+    check_weights(output, ours, exact)
     theirs, quantized, last_logits = mlx_logits(output)
     assert quantized == set(ours), f"quantized otherwise: {quantized ^ set(ours)}"
     # Decoded values of MX are numbers of bf16; those of integers are not, so the export itself is read.
@@ -141,7 +144,7 @@ def decoded_folder(model, ours, folder):
 def check_experts(product, work, family, **changes):
     model = tiny_model(work / "model", family, dtype="float32", num_experts_per_tok=2, **changes)
     output, run = product.quantize(model, "W4A16G32", "mlx", work)
-    ours = our_weights(run)
+    ours = run_weights(run)
     assert len(ours) == 2 * (4 + 3 * 4), f"{len(ours)} layers were quantized"
     expected, found = modules_of(ours, family), mlx_weights(output)
     assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
@@ -179,29 +182,6 @@ def test_gpt_oss(product, work):
         "truncate": True, "original_max_position_embeddings": 4096})
 
 
-def test_every_width(product, work):
-    for bits in (2, 3, 4, 5, 6, 8):
-        folder = work / str(bits)
-        folder.mkdir()
-        check(product, folder, f"W{bits}A16G32")
-
-
-def test_asymmetric(product, work):
-    check(product, work, "W4A16G32_ASYM")
-
-
-def test_wider_groups(product, work):
-    check(product, work, "W4A16G128", group=128)
-
-
-def test_mxfp4(product, work):
-    check(product, work, "MXFP4A16", exact=True)
-
-
-def test_mxfp8(product, work):
-    check(product, work, "MXFP8A16", exact=True)
-
-
 def test_mixed_widths_and_kept_layers(product, work):
     check(product, work, "W4A16G32", "--override", "*.mlp.down_proj=W8A16G32",
           "--override", "model.layers.0.self_attn.o_proj=keep", count=13)
@@ -227,7 +207,7 @@ def test_llama3_rotary_scaling(product, work):
 
 
 if __name__ == "__main__":
-    main([test_every_width, test_asymmetric, test_wider_groups, test_mxfp4, test_mxfp8,
+    main([every_scheme("mlx", check),
           test_mixed_widths_and_kept_layers, test_qwen2, test_qwen3, test_gemma3,
           test_llama3_rotary_scaling, test_mixtral, test_qwen3_moe, test_gpt_oss],
          needs=["torch", "transformers", "mlx", "mlx_lm"], harmless=OF_THE_TEST_MODEL)

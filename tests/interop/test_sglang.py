@@ -11,7 +11,7 @@ from pathlib import Path
 
 import standins
 from product import main, tiny_model
-from served import check_refused, methods_of, shared_tests
+from served import methods_of, shared_tests
 
 ABSENT = ["IPython", "aiohttp", "cuda", "cutlass", "deep_gemm", "flashinfer", "openai", "openai_harmony",
           "partial_json_parser", "pynvml", "starlette", "torchvision", "triton", "tvm_ffi", "uvloop"]
@@ -79,23 +79,7 @@ def engine(folder):
     return model, load, methods_of(model, (LinearBase, ParallelLMHead), lambda layer: getattr(layer, "scheme", None))
 
 
-def test_refusals(product, work):
-    for scheme in ["W3A16", "W4A16_ASYM"]:
-        check_refused(product, work, engine, "auto_gptq", scheme, "Unknown quantization method: gptq")
-    for scheme, words in [("W2A16G64", "kernel has been removed"), ("W2A16G64_ASYM", "Unsupported packing_format"),
-                          ("MXFP4", "Unsupported data_type"), ("NVFP4", "Unsupported data_type"),
-                          ("FP8_BLOCK", "Unsupported data_type")]:
-        check_refused(product, work, engine, "auto_round", scheme, words)
-    for scheme in ["W4A8", "MXFP4", "MXFP8"]:
-        check_refused(product, work, engine, "llm_compressor", scheme, "No compressed-tensors compatible scheme")
-
-
 if __name__ == "__main__":
     # In a Llama it would take the scales of tiles for others, and leave them out without a word: fp8 in qwen3.
-    shared = shared_tests(
-        engine, fp8_family="qwen3",
-        auto_round=["W4A16", "W8A16", "W4A16_ASYM"],
-        compressed=["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
-                    "NVFP4A16", "NVFP4"])
-    main([*shared, test_refusals], needs=["torch", "transformers", "sglang"], harmless=OF_THIS_PLACE,
-         prepare=prepared)
+    main(shared_tests(engine, "SGLang", fp8_family="qwen3"), needs=["torch", "transformers", "sglang"],
+         harmless=OF_THIS_PLACE, prepare=prepared)

@@ -9,7 +9,7 @@ from functools import cache
 
 import standins
 from product import main
-from served import check_refused, methods_of, shared_tests
+from served import methods_of, shared_tests
 
 ABSENT = ["PIL", "aiohttp", "fastapi", "llguidance", "mcp", "openai", "openai_harmony", "partial_json_parser",
           "prometheus_client", "uvloop", "vllm.vllm_flash_attn", "xgrammar"]
@@ -80,21 +80,6 @@ def engine(folder):
                                    lambda layer: getattr(getattr(layer, "scheme", None), "kernel", None))
 
 
-def test_refusals(product, work):
-    for scheme in ["W2A16G64", "W3A16", "W4A16_ASYM", "W8A16_ASYM"]:
-        check_refused(product, work, engine, "auto_gptq", scheme, "Unsupported quantization config")
-    for scheme, words in [("W2A16G64_ASYM", "Unsupported packing_format"), ("NVFP4", "Unsupported data_type"),
-                          ("FP8_STATIC", "Unsupported packing_format"), ("FPW8A16", "2-D group_size"),
-                          ("MXINT4", "Unsupported data_type")]:
-        check_refused(product, work, engine, "auto_round", scheme, words)
-    check_refused(product, work, engine, "llm_compressor", "W4A8", "Failed to find a kernel")
-
-
 if __name__ == "__main__":
-    shared = shared_tests(
-        engine, fp8_family="llama",
-        auto_round=["W4A16", "W8A16", "W4A16_ASYM", "MXFP4", "MXFP8", "FP8_BLOCK"],
-        compressed=["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "FP8_STATIC", "FP8_BLOCK", "FPW8A16",
-                    "MXFP4A16", "MXFP4", "MXFP8", "NVFP4A16", "NVFP4"])
-    main([*shared, test_refusals], needs=["torch", "transformers", "vllm"], harmless=OF_THIS_PLACE,
-         prepare=prepared)
+    main(shared_tests(engine, "vLLM", fp8_family="llama"), needs=["torch", "transformers", "vllm"],
+         harmless=OF_THIS_PLACE, prepare=prepared)
