@@ -90,7 +90,7 @@ QWidget* RunPage::buildEmptyPage()
         mutedLabel(tr("A run shows every loss, layer error and bit while it works. Start a "
                       "job, or open the folder of an earlier run."));
     text->setAlignment(Qt::AlignCenter);
-    text->setMaximumWidth(fontMetrics().averageCharWidth() * 60);
+    text->setFixedWidth(fontMetrics().averageCharWidth() * 60);
     auto* newJob = new QPushButton(tr("New job"));
     newJob->setObjectName(u"runEmptyNewJobButton"_s);
     newJob->setProperty("primary", true);
@@ -103,10 +103,14 @@ QWidget* RunPage::buildEmptyPage()
     buttons->addWidget(newJob);
     buttons->addWidget(open);
     buttons->addStretch();
+    auto* middle = new QHBoxLayout; // aligned by itself, the text would get too little height
+    middle->addStretch();
+    middle->addWidget(text);
+    middle->addStretch();
     auto* layout = new QVBoxLayout(page);
     layout->addStretch(2);
     layout->addWidget(title, 0, Qt::AlignHCenter);
-    layout->addWidget(text, 0, Qt::AlignHCenter);
+    layout->addLayout(middle);
     layout->addSpacing(12);
     layout->addLayout(buttons);
     layout->addStretch(3);

@@ -81,6 +81,11 @@ void RunPageTest::cleanup()
 void RunPageTest::saysWhatToDoWhileNoRunIsOpen()
 {
     QVERIFY(m_page->findChild<QWidget*>(u"runEmptyNewJobButton"_s)->isVisible());
+    for (const QLabel* label : m_page->findChildren<QLabel*>()) { // none is cut off
+        QVERIFY2(!label->isVisible() || !label->wordWrap()
+                || label->height() >= label->heightForWidth(label->width()),
+            qPrintable(label->text()));
+    }
     const QSignalSpy asked(m_page.get(), &RunPage::newJobRequested);
     m_page->findChild<QPushButton*>(u"runEmptyNewJobButton"_s)->click();
     QCOMPARE(asked.size(), 1);
