@@ -27,7 +27,7 @@ class Product:
 
     def run(self, *arguments, status=0):
         command = [self.cli, *map(str, arguments)]
-        if command[1] == "quantize":
+        if command[1] == "quantize" and "--format" in command:
             self.exported.append(tuple(command[command.index(word) + 1] for word in ("--format", "--scheme")))
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != status:

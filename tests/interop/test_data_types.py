@@ -132,10 +132,17 @@ def divide(x):
     return x.x if isinstance(x, Divisor) else Divisor(x)
 
 
+def stored_super(exact):
+    """In fp16, and 0 only where it is 0 exactly."""
+    import torch
+    d = exact.half().float()
+    return torch.where((d == 0) & (exact != 0), exact.sign() * 2.0 ** -24, d)
+
+
 def half_super(tensor, bits):
     """double_quant_tensor with the super-scale rounded to its stored type first."""
     last = 2 ** bits - 1
-    d = (tensor.amax(-1, keepdim=True).clamp(min=0) / last).half().float()
+    d = stored_super(tensor.amax(-1, keepdim=True).clamp(min=0) / last)
     return (tensor * divide(d)).round().clamp(max=last) * d, d
 
 
@@ -144,7 +151,7 @@ def half_super_sym(tensor, bits):
     import torch
     first = -2 ** (bits - 1)
     low, high = tensor.amin(-1, keepdim=True), tensor.amax(-1, keepdim=True)
-    d = (torch.where(high < -low, low, high) / first).half().float()
+    d = stored_super(torch.where(high < -low, low, high) / first)
     return (tensor * divide(d)).round().clamp(first, -first - 1) * d, d
 
 
@@ -402,7 +409,7 @@ def check_k(product, work, scheme, bits, group, sym, super_bits, **limits):
             values = tiny_steps(layer, weights)
             return torch.where(values.abs() < 1e-36, 0.0, values)
     check_gguf(product, work, scheme, "double", bits, 256, reference(*settings, **more), exact, floor=1e-3,
-               near=2.0 ** -10, reason="super-scales in fp16 here, rounded at packing there; " +
+               near=2.0 ** -10, reason="super-scales in fp16, and 0 for 0 alone, here, rounded at packing there; " +
                ("the first of equal magnitudes sets the sign there; " if sym else
                 "no smallest scale of a group here; ") + RECIPROCALS, **limits)
 
