@@ -31,17 +31,19 @@ def checked_by(script, cli):
 def section(script, checked):
     versions = ", ".join(f"{name} {version}" for name, version in checked["versions"].items())
     lines = [f"## {script.stem.removeprefix('test_')}", "", ast.get_docstring(ast.parse(script.read_text())), "",
-             f"With {versions}.", "", "| format | scheme | test |", "|---|---|---|"]
-    lines += [f"| {form} | {scheme} | `{test}` |" for form, scheme, test in checked["rows"]]
+             f"With {versions}."]
+    if checked["rows"]:
+        lines += ["", "| format | scheme | test |", "|---|---|---|"]
+        lines += [f"| {form} | {scheme} | `{test}` |" for form, scheme, test in checked["rows"]]
     return "\n".join(lines) + "\n"
 
 
 def write(checked):
-    """`checked`: by script, for those that loaded exports."""
+    """`checked`: by script; None for one that was skipped."""
     (HERE / "README.md").write_text(
         "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->\n# What was loaded by what\n\n"
         "Written by `table.py`; each row passed with the versions named, without a warning about our files.\n\n"
-        + "\n".join(section(script, found) for script, found in checked.items() if found and found["rows"]))
+        + "\n".join(section(script, found) for script, found in checked.items() if found))
 
 
 def check(cli):
