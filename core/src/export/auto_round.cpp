@@ -93,9 +93,10 @@ std::vector<std::string> AutoRoundExporter::notes(const ExportInput& input) cons
         notes.emplace_back("transformers computes with this packing by the package `gptqmodel`, or "
                            "`auto-round-lib` on processors, beside `auto-round`.");
     }
-    if (std::string note = kernel_note(input.plan);
-        packing == AutoRoundPacking::Gptq && !note.empty()) {
-        notes.push_back(std::move(note));
+    if (packing == AutoRoundPacking::Gptq) {
+        if (std::string note = kernel_note(input.plan); !note.empty()) {
+            notes.push_back(std::move(note));
+        }
     }
     return notes;
 }

@@ -51,8 +51,9 @@ bool is_mx(const Scheme& scheme)
 /// Inputs of integers: as they are, or in 8 bits beside weights of 8 bits.
 bool is_compressed_for_sglang(const Scheme& scheme)
 {
-    return scheme.data_type == DataType::Int ? has_kernel_bits(scheme)
-            && (!scheme.quantizes_activations() || (scheme.bits == 8 && scheme.act_bits == 8))
+    const bool has_inputs =
+        !scheme.quantizes_activations() || (scheme.bits == 8 && scheme.act_bits == 8);
+    return scheme.data_type == DataType::Int ? has_kernel_bits(scheme) && has_inputs
                                              : !is_mx(scheme);
 }
 
@@ -99,9 +100,8 @@ constexpr RuntimeLimit kLimits[] = {
     {"auto_gptq", "vLLM", every_layer<is_symmetric_gptq>, "symmetric layers of 4 and 8 bits"},
     {"auto_gptq", "SGLang", every_layer<is_symmetric_gptq>, "symmetric layers of 4 and 8 bits"},
     {"auto_round", "vLLM", vllm_loads_auto_round,
-        "symmetric integers of 4 and 8 bits, asymmetric ones where all have 4, MXFP4, MXFP8 and "
-        "FP8 "
-        "in tiles"},
+        "symmetric integers of 4 and 8 bits, asymmetric ones where all have 4, MXFP4, MXFP8, "
+        "and FP8 in tiles"},
     {"auto_round", "SGLang", sglang_loads_auto_round,
         "symmetric integers of 4 and 8 bits, and asymmetric ones where all have 4"},
     {"auto_round", "transformers", transformers_loads_auto_round, "all but FP8 in tiles"},

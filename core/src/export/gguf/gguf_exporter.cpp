@@ -91,9 +91,8 @@ std::span<const std::byte> bytes_of(const at::Tensor& bytes)
 FormatInfo GgufExporter::info() const
 {
     return {"gguf", "GGUF (llama.cpp, Ollama, LM Studio)",
-        "every gguf: scheme; symmetric integer weights of 4, 5 or 8 bits in groups of a multiple "
-        "of "
-        "32 columns or one per row",
+        "every gguf: scheme; symmetric integer weights of 4, 5 or 8 bits in groups of 32 columns, "
+        "a multiple of that, or one per row",
         "folder with one .gguf file, or its parts: weights, tokenizer and chat template",
         {"llama.cpp", "Ollama", "LM Studio"}};
 }
