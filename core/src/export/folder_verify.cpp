@@ -30,6 +30,33 @@ bool same_parts(const quant::QuantizedWeight& a, const quant::QuantizedWeight& b
     });
 }
 
+void add_finite_finding(
+    const tensor::TensorSource& tensors, const tensor::TensorEntry& entry, Findings& findings)
+{
+    constexpr int64_t kNaN = 255; // of E8M0 and UE5M3
+    const at::Tensor values = tensors.load(entry.name);
+    const bool is_scale =
+        entry.dtype == "U8" && (entry.name.ends_with("scale") || entry.name.ends_with("scales"));
+    const int64_t count =
+        is_scale ? (values == kNaN).sum().item<int64_t>() : tensor::count_non_finite(values);
+    if (count > 0) {
+        findings.push_back(
+            concat("tensor ", entry.name, " has ", count, " values that are NaN or infinite"));
+    }
+}
+
+/// Of the tensors that `opened` makes its own from; words of codes are left out.
+void add_finite_parts(
+    const tensor::TensorSource& stored, const tensor::TensorSource& opened, Findings& findings)
+{
+    for (const tensor::TensorEntry& entry : stored.entries()) {
+        const bool is_word = entry.dtype == "I32" || entry.dtype == "U32";
+        if (!is_word && opened.find(entry.name) == nullptr) {
+            add_finite_finding(stored, entry, findings);
+        }
+    }
+}
+
 } // namespace
 
 bool holds_values(
@@ -47,17 +74,8 @@ bool holds_values(
 
 void add_finite_findings(const tensor::TensorSource& tensors, Findings& findings)
 {
-    constexpr int64_t kNaN = 255; // of E8M0 and UE5M3
     for (const tensor::TensorEntry& entry : tensors.entries()) {
-        const at::Tensor values = tensors.load(entry.name);
-        const bool is_scale = entry.dtype == "U8"
-            && (entry.name.ends_with("scale") || entry.name.ends_with("scales"));
-        const int64_t count =
-            is_scale ? (values == kNaN).sum().item<int64_t>() : tensor::count_non_finite(values);
-        if (count > 0) {
-            findings.push_back(
-                concat("tensor ", entry.name, " has ", count, " values that are NaN or infinite"));
-        }
+        add_finite_finding(tensors, entry, findings);
     }
 }
 
@@ -65,11 +83,12 @@ Findings structure_findings(const std::filesystem::path& model)
 {
     Findings findings;
     try {
-        add_finite_findings(*source::open_model(model.string())->tensors, findings);
+        const auto opened = source::open_model(model.string())->tensors;
+        add_finite_findings(*opened, findings);
         const bool is_packed = std::filesystem::is_directory(model) && findings.empty()
             && read_json_file(model / "config.json").contains("quantization_config");
         if (is_packed) { // scales may be at fault where no value that they make tells it
-            add_finite_findings(*source::open_hf_weights(model).tensors, findings);
+            add_finite_parts(*source::open_hf_weights(model).tensors, *opened, findings);
         }
     } catch (const Error& error) {
         findings.emplace_back(error.what());
