@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "calib/dataset_entry.h"
 #include "plan/rules.h"
+#include "quant/affine.h"
 #include "values/fields_text.h"
 
 #include <bitsmith/catalog.h>
@@ -108,8 +109,7 @@ const PlannedLayer* first_without_integers(const Plan& plan)
 {
     const auto found =
         std::find_if(plan.layers.begin(), plan.layers.end(), [](const PlannedLayer& layer) {
-            return layer.scheme.is_quantized() && layer.scheme.data_type != DataType::Int
-                && layer.scheme.data_type != DataType::IntFloatZero;
+            return layer.scheme.is_quantized() && !quant::is_affine(layer.scheme);
         });
     return found == plan.layers.end() ? nullptr : &*found;
 }

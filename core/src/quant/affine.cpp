@@ -93,12 +93,17 @@ AffineParameters affine_parameters(
     return parameters;
 }
 
-at::Tensor affine_codes(const at::Tensor& grouped, const AffineParameters& parameters,
-    const at::Tensor& v, int64_t bits)
+at::Tensor affine_steps(const at::Tensor& grouped, const AffineParameters& parameters)
 {
     const at::Tensor shifted =
         parameters.minimum.defined() ? grouped - parameters.minimum.unsqueeze(-1) : grouped;
-    at::Tensor steps = shifted / parameters.scale.unsqueeze(-1);
+    return shifted / parameters.scale.unsqueeze(-1);
+}
+
+at::Tensor affine_codes(const at::Tensor& grouped, const AffineParameters& parameters,
+    const at::Tensor& v, int64_t bits)
+{
+    at::Tensor steps = affine_steps(grouped, parameters);
     if (v.defined()) {
         steps = steps + v;
     }

@@ -31,6 +31,9 @@ struct AffineParameters
 AffineParameters affine_parameters(
     const GroupRange& range, const Scheme& scheme, const TunedValues& tuned);
 
+/// (W - minimum) / scale of weights [group_rows, groups, width]: how many steps they are from zero.
+at::Tensor affine_steps(const at::Tensor& grouped, const AffineParameters& parameters);
+
 /// Codes as floating point numbers [group_rows, groups, width], clamped to [0, 2^bits - 1].
 /// Differentiable; `v` (undefined: 0) of the same shape.
 at::Tensor affine_codes(const at::Tensor& grouped, const AffineParameters& parameters,

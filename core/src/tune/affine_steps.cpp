@@ -11,7 +11,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include <array>
 #include <cmath>
 
 namespace bitsmith::tune {
@@ -105,11 +104,9 @@ AffineState::AffineState(at::Tensor weight_, const Scheme& scheme_, const quant:
         tuned.tensor_max = weight.abs().amax().reshape({1});
     }
     range = tuned.range.min.defined() ? tuned.range : quant::group_range(layout.split(weight));
-    const std::array<int64_t, 3> shape{layout.group_rows, layout.groups, layout.width};
-    tuned.v = at::zeros(shape, options);
-    if (start.v.defined()) {
-        tuned.v.copy_(start.v);
-    }
+    tuned.v = start.v.defined()
+        ? start.v.to(options, /*non_blocking=*/false, /*copy=*/true)
+        : at::zeros({layout.group_rows, layout.groups, layout.width}, options);
     tuned.min_scale = at::ones({layout.group_rows, layout.groups}, options);
     tuned.max_scale = at::ones({layout.group_rows, layout.groups}, options);
     scale = at::empty({layout.group_rows, layout.groups}, options);

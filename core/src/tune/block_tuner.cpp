@@ -68,7 +68,7 @@ private:
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_maxima(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_importance(const std::vector<PlannedLinear>& layers);
-    CompensationTask compensation() const;
+    CompensationTask compensation(const std::vector<PlannedLinear>& layers);
     void find_starts(const std::vector<PlannedLinear>& layers);
     void tune(const std::vector<PlannedLinear>& layers);
     void quantize(const std::vector<PlannedLinear>& layers);
@@ -308,8 +308,11 @@ std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLi
     return importance;
 }
 
-CompensationTask BlockTuner::compensation() const
+/// The block is in its own element type from here on.
+CompensationTask BlockTuner::compensation(const std::vector<PlannedLinear>& layers)
 {
+    find_maxima(layers);
+    narrow();
     return {block_, shared_, inputs_.reference, chain_, position_weights_, inputs_.holdout,
         micro_batch_, device_, starts_};
 }
@@ -318,9 +321,7 @@ CompensationTask BlockTuner::compensation() const
 void BlockTuner::find_starts(const std::vector<PlannedLinear>& layers)
 {
     if (recipe_.start == Start::Compensated) {
-        find_maxima(layers);
-        narrow();
-        starts_ = compensated_starts(context_, compensation(), layers);
+        starts_ = compensated_starts(context_, compensation(layers), layers);
         return;
     }
     const std::vector<at::Tensor> importance = recipe_.start == Start::Search
@@ -545,9 +546,7 @@ BlockResult BlockTuner::run(std::vector<PlannedLinear> layers)
         [this](const at::Tensor& hidden) { forward(hidden.to(device_)); });
     smooth(layers);
     if (recipe_.start == Start::Compensated && iters == 0) {
-        find_maxima(layers);
-        narrow();
-        result_.layers = compensate_layers(context_, compensation(), layers, originals_);
+        result_.layers = compensate_layers(context_, compensation(layers), layers, originals_);
     } else {
         quantize(layers);
     }

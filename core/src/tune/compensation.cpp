@@ -250,15 +250,13 @@ at::Tensor offsets_to(
     const Scheme& scheme = codes.scheme;
     const quant::GroupLayout layout(scheme, weight.size(0), weight.size(1));
     const quant::AffineParameters grid = quant::affine_parameters(start.range, scheme, {});
-    const at::Tensor grouped = layout.split(weight.to(at::kFloat));
-    const at::Tensor steps = grid.minimum.defined()
-        ? (grouped - grid.minimum.unsqueeze(-1)) / grid.scale.unsqueeze(-1)
-        : grouped / grid.scale.unsqueeze(-1) + grid.zero.unsqueeze(-1);
-    const at::Tensor wanted = layout.split(codes.codes.to(steps.device(), at::kFloat));
+    const at::Tensor steps = quant::affine_steps(layout.split(weight.to(at::kFloat)), grid);
+    const at::Tensor numbers = layout.split(codes.codes.to(steps.device(), at::kFloat));
+    const at::Tensor wanted = grid.zero.defined() ? numbers - grid.zero.unsqueeze(-1) : numbers;
     const double last = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
     const double reach = 0.5 - kMargin, infinity = std::numeric_limits<double>::infinity();
-    const at::Tensor low = (wanted - reach).masked_fill(wanted == 0, -infinity);
-    const at::Tensor high = (wanted + reach).masked_fill(wanted == last, infinity);
+    const at::Tensor low = (wanted - reach).masked_fill(numbers == 0, -infinity);
+    const at::Tensor high = (wanted + reach).masked_fill(numbers == last, infinity);
     return at::minimum(at::maximum(steps, low), high) - steps;
 }
 
