@@ -5,6 +5,7 @@ export's folder that gives (model, what loads it, name -> how each linear layer 
 
 import json
 import os
+import re
 import shutil
 
 from product import cache_scales, rounding, tiny_model
@@ -77,14 +78,15 @@ def check(product, work, engine, fmt, scheme, *more, kept=("lm_head",), family="
     check_loading(export(product, work, fmt, scheme, *more, family=family), engine, fmt, scheme, *more, kept=kept)
 
 
-def check_claim(product, work, engine, runtime, fmt, scheme):
-    """The program loads an export if and only if the export says so."""
+def check_claim(product, work, engine, runtime, refusals, fmt, scheme):
+    """The program loads an export if and only if the export says so, and otherwise refuses it in its own words."""
     output = export(product, work, fmt, scheme)
     claimed = runtime in json.loads((output / "bitsmith.json").read_text())["runtimes"]
     try:
         check_loading(output, engine, fmt, scheme)
         loaded = True
     except Exception as error:
+        assert re.search(refusals, str(error)), f"{fmt} {scheme} is refused for another reason: {error}"
         product.exported.pop()  # the table is about what was loaded
         print(f"  {fmt} {scheme}: refused, {type(error).__name__} {str(error)[:100]!r}")
         loaded = False
@@ -92,14 +94,14 @@ def check_claim(product, work, engine, runtime, fmt, scheme):
     shutil.rmtree(output)
 
 
-def shared_tests(engine, runtime, fp8_family):
-    """Tests of what both take. `runtime`: what we call the program; and the family for FP8 in tiles."""
+def shared_tests(engine, runtime, refusals, fp8_family):
+    """Tests of what both take. `runtime`: what we call the program; `refusals`: an expression for how it says that it
+    does not take a folder; and the family for FP8 in tiles."""
 
     def test_every_scheme(product, work):
         for fmt, more in {"auto_gptq": [], "auto_awq": [], "auto_round": [], "llm_compressor": ["W4A8"]}.items():
             for scheme in [*product.schemes_of(fmt), *more]:
-                if "G64" not in scheme or scheme.endswith("ASYM"):  # with others as with G32
-                    check_claim(product, work, engine, runtime, fmt, scheme)
+                check_claim(product, work, engine, runtime, refusals, fmt, scheme)
 
     def test_gptq(product, work):
         check(product, work, engine, "auto_gptq", "W4A16", "--group-size", "-1")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """transformers with the package auto-round loads what we export and computes what we compute."""
 
-from packed_weights import compare, logits_with, quantization, weights_only
+from packed_weights import compare, logits_with, quantization, tensors_of, weights_only
 from product import OF_AUTO_ROUND, check_tokens, every_scheme, main, tiny_model, with_torch
 from test_awq import ALSO_OF_AUTO_ROUND
 
@@ -93,8 +93,26 @@ def test_small_numbers_mixed(product, work):
                   "--override", "model.layers.0.self_attn.o_proj=keep", packed=13)
 
 
+def test_fp8_tiles(product, work):
+    """Without a loader on this machine: the definition (formats.md 2.8). vLLM loads them: test_vllm.py."""
+    model = tiny_model(work / "model")
+    output, _ = product.quantize(model, "FP8_BLOCK", "auto_round", work)
+    tensors, weights = tensors_of(output), {}
+    for name, scale in tensors.items():
+        if name.endswith(".weight_scale_inv"):
+            layer = name.removesuffix(".weight_scale_inv")
+            codes = tensors[layer + ".weight"].float()
+            spread = scale.repeat_interleave(128, 0).repeat_interleave(128, 1)
+            weights[layer] = codes * spread[:codes.shape[0], :codes.shape[1]]
+    assert len(weights) == 14, f"{len(weights)} layers are quantized instead of 14"
+    compare(product, work, model, weights_only(output, work / "weights"), logits_with(model, weights, IDS), IDS, 1e-4)
+    config = quantization(output)
+    assert config["packing_format"] == "auto_round:fp8"
+    assert config["group_size"] == config["weight_block_size"] == [128, 128]
+
+
 if __name__ == "__main__":
-    # vLLM alone loads tiles in this format: test_vllm.py.
     main([every_scheme("auto_round", check_scheme, "FP8_BLOCK", *ALSO_OF_AUTO_ROUND), test_asymmetric,
-          test_one_group_per_row, test_mixed_bits_and_kept_layers, test_quantized_head, test_small_numbers_mixed],
+          test_one_group_per_row, test_mixed_bits_and_kept_layers, test_quantized_head, test_small_numbers_mixed,
+          test_fp8_tiles],
          needs=["torch", "transformers", "auto_round"], harmless=OF_AUTO_ROUND)

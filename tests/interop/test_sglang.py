@@ -17,6 +17,8 @@ ABSENT = ["IPython", "aiohttp", "cuda", "cutlass", "deep_gemm", "flashinfer", "o
           "partial_json_parser", "pynvml", "starlette", "torchvision", "triton", "tvm_ffi", "uvloop"]
 
 OF_THIS_PLACE = ["not fully optimized yet", "serving this checkpoint weight-only", "Falling back to UnquantizedLinearMethod$"]
+REFUSALS = ("Unknown quantization method: gptq|Unsupported (packing_format|data_type)|kernel has been removed"
+            "|No compressed-tensors compatible scheme|Sparse24. is not supported")
 
 
 def pretend_gpu():
@@ -81,5 +83,5 @@ def engine(folder):
 
 if __name__ == "__main__":
     # In a Llama it would take the scales of tiles for others, and leave them out without a word: fp8 in qwen3.
-    main(shared_tests(engine, "SGLang", fp8_family="qwen3"), needs=["torch", "transformers", "sglang"],
+    main(shared_tests(engine, "SGLang", REFUSALS, fp8_family="qwen3"), needs=["torch", "transformers", "sglang"],
          harmless=OF_THIS_PLACE, prepare=prepared)

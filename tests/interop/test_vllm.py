@@ -19,6 +19,10 @@ OF_THIS_PLACE = ["^torch[.]", "Triton", "is a weight-only .* kernel", "deep_gemm
                  "dtype torch.(bfloat16|float16) into parameter with dtype torch.(bfloat16|float16)$"]
 
 
+REFUSALS = ("Unsupported (quantization config|packing_format|data_type)|INC MXFP8 only supports|Failed to find a kernel"
+            "|No module named 'humming'|No compressed-tensors compatible scheme")
+
+
 @cache
 def prepared():
     """vLLM as on a machine with an H100, whose memory is the CPU's."""
@@ -81,5 +85,5 @@ def engine(folder):
 
 
 if __name__ == "__main__":
-    main(shared_tests(engine, "vLLM", fp8_family="llama"), needs=["torch", "transformers", "vllm"],
+    main(shared_tests(engine, "vLLM", REFUSALS, fp8_family="llama"), needs=["torch", "transformers", "vllm"],
          harmless=OF_THIS_PLACE, prepare=prepared)
