@@ -22,27 +22,38 @@ constexpr double kCorrection = 0.5;
 /// How far from where the next code begins steps start, in codes.
 constexpr double kMargin = 0.25;
 
+/// Ends a forward through a block whose remaining layers nobody wants to see.
+struct SeenAll
+{ };
+
 /// Keeps the inputs of a layer, and computes with the weight given or, without one, as the quantized
 /// layer does.
 class InputHook final : public model::LinearHook
 {
 public:
-    explicit InputHook(at::Tensor original = {})
+    /// `missing`: counts down at the first inputs; SeenAll is thrown when it gets to 0. May be null.
+    InputHook(at::Tensor original, std::size_t* missing)
         : original_(std::move(original))
+        , missing_(missing)
     { }
     at::Tensor forward(const model::Linear& linear, const at::Tensor& x) override
     {
         const at::Tensor seen = original_.defined() ? x : linear.transformed(x);
+        const bool is_first = !inputs.defined();
         inputs = seen.flatten(0, -2);
+        if (missing_ != nullptr && is_first && --*missing_ == 0) {
+            throw SeenAll{};
+        }
         outputs = at::linear(seen, original_.defined() ? original_ : linear.weight, linear.bias);
         return outputs;
     }
 
     at::Tensor inputs; ///< [tokens, in] of the last forward; undefined when it saw none
-    at::Tensor outputs; ///< [..., out] of the last forward
+    at::Tensor outputs; ///< [..., out] of the last forward; undefined when it ended before
 
 private:
     at::Tensor original_;
+    std::size_t* missing_;
 };
 
 /// What a layer meets on one of the two paths.
@@ -139,11 +150,37 @@ Streams streams_of(const at::Tensor& hidden, const std::vector<PlannedLinear>& l
     Streams streams{{model::AddedTo::Nothing, {}}, {model::AddedTo::Input, hidden.flatten(0, -2)},
         {model::AddedTo::AfterAttention, {}}};
     for (std::size_t i = 0; i < layers.size(); ++i) {
-        if (layers[i].added_to == model::AddedTo::Input) {
+        if (layers[i].added_to == model::AddedTo::Input && hooks[i].outputs.defined()) {
             streams[model::AddedTo::AfterAttention] = (hidden + hooks[i].outputs).flatten(0, -2);
         }
     }
     return streams;
+}
+
+/// What the layers of a stage meet in one forward, which ends at the last of them.
+std::vector<Encounter> encounters(const CompensationTask& task,
+    const std::vector<PlannedLinear>& layers, const std::vector<at::Tensor>& weights,
+    const Stage& stage, const at::Tensor& hidden)
+{
+    std::size_t missing = stage.layers.size();
+    std::deque<InputHook> hooks;
+    std::deque<model::LinearHookScope> scopes;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const bool is_wanted = std::ranges::find(stage.layers, i) != stage.layers.end();
+        hooks.emplace_back(
+            weights.empty() ? at::Tensor() : weights[i], is_wanted ? &missing : nullptr);
+        scopes.emplace_back(*layers[i].linear, hooks.back());
+    }
+    try {
+        task.block.forward(hidden, task.shared);
+    } catch (const SeenAll&) { // without it an expert that no token reached is among them
+    }
+    const Streams streams = streams_of(hidden, layers, hooks);
+    std::vector<Encounter> met;
+    for (const std::size_t i : stage.layers) {
+        met.push_back({hooks[i].inputs, streams.at(layers[i].added_to)});
+    }
+    return met;
 }
 
 /// Moments of a stage's layers, from forwards of both paths through the block as it is now.
@@ -157,24 +194,12 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
     for (int64_t first = 0; first < samples; first += task.micro_batch) {
         context.checkpoint();
         const int64_t count = std::min(task.micro_batch, samples - first);
-        const auto pass = [&](const at::Tensor& chain, bool is_original) {
-            std::deque<InputHook> hooks;
-            std::deque<model::LinearHookScope> scopes;
-            for (std::size_t i = 0; i < layers.size(); ++i) {
-                hooks.emplace_back(is_original ? originals[i] : at::Tensor());
-                scopes.emplace_back(*layers[i].linear, hooks.back());
-            }
-            const at::Tensor hidden = chain.narrow(0, first, count).to(task.device);
-            task.block.forward(hidden, task.shared);
-            const Streams streams = streams_of(hidden, layers, hooks);
-            std::vector<Encounter> met;
-            for (const std::size_t i : stage.layers) {
-                met.push_back({hooks[i].inputs, streams.at(layers[i].added_to)});
-            }
-            return met;
+        const auto pass = [&](const at::Tensor& chain, const std::vector<at::Tensor>& weights) {
+            return encounters(
+                task, layers, weights, stage, chain.narrow(0, first, count).to(task.device));
         };
-        const std::vector<Encounter> original = pass(task.reference, true);
-        const std::vector<Encounter> seen = pass(task.quantized, false);
+        const std::vector<Encounter> original = pass(task.reference, originals);
+        const std::vector<Encounter> seen = pass(task.quantized, {});
         const at::Tensor weights = task.position_weights.defined()
             ? task.position_weights.narrow(0, first, count).flatten()
             : at::Tensor();
