@@ -157,7 +157,8 @@ Streams streams_of(const at::Tensor& hidden, const std::vector<PlannedLinear>& l
     return streams;
 }
 
-/// What the layers of a stage meet in one forward, which ends at the last of them.
+/// What the layers of a stage meet in one forward, which ends at the last of them. `weights`: of all
+/// layers; none: the layers' own.
 std::vector<Encounter> encounters(const CompensationTask& task,
     const std::vector<PlannedLinear>& layers, const std::vector<at::Tensor>& weights,
     const Stage& stage, const at::Tensor& hidden)
@@ -173,7 +174,8 @@ std::vector<Encounter> encounters(const CompensationTask& task,
     }
     try {
         task.block.forward(hidden, task.shared);
-    } catch (const SeenAll&) { // without it an expert that no token reached is among them
+    } catch (const SeenAll&) {
+        // The usual end; a forward comes to its own where no token reached an expert of the stage.
     }
     const Streams streams = streams_of(hidden, layers, hooks);
     std::vector<Encounter> met;
