@@ -6,6 +6,7 @@
 #include "quant/range_search.h"
 #include "quant/rounding.h"
 #include "quant/row_slices.h"
+#include "quant/super_search.h"
 #include "values/scheme_presets.h"
 
 #include <bitsmith/error.h>
@@ -266,7 +267,7 @@ GroupRange DoubleCodec::search(const at::Tensor& weight, const Scheme& scheme,
     plain.data_type = scheme.sym ? DataType::Int : DataType::IntFloatZero;
     const GroupRange range = search_range(weight, plain, importance);
     // A minimum above zero cannot be stored.
-    return {range.min.clamp_max(0), range.max};
+    return search_supers({range.min.clamp_max(0), range.max}, weight, scheme, importance);
 }
 
 at::Tensor DoubleCodec::decode(const QuantizedWeight& weight) const

@@ -37,7 +37,8 @@ public:
     /// Throws NumericFailure for values that are not finite, or too large for fp16 scales.
     QuantizedWeight encode(
         const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned) const override;
-    /// Ranges as if every group had an fp16 scale and minimum of its own.
+    /// Ranges as if every group had an fp16 scale and minimum of its own, then moved to numbers that
+    /// integers under super-scales can hold (quant/super_search.h).
     GroupRange search(const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance,
         const at::Tensor& tensor_max) const override;
     at::Tensor decode(const QuantizedWeight& weight) const override;

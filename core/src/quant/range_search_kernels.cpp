@@ -2,7 +2,7 @@
 // Compiled with -O3 -ffp-contract=off (see CMakeLists.txt).
 #include "quant/range_search_kernels.h"
 
-#include "base/simd.h"
+#include "quant/group_fit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,106 +13,11 @@ namespace bitsmith::quant {
 
 namespace {
 
-/// Rows that are searched side by side, one in each lane of a vector: sums then run along a lane, in
-/// the same order in every instruction set.
-constexpr int64_t kLanes = 16;
-
 template <int64_t Lanes>
-struct alignas(Lanes * sizeof(float)) Floats
+struct RangedTile : Tile<Lanes>
 {
-    float values[Lanes];
-
-    BITSMITH_INLINE float& operator[](int64_t lane) { return values[lane]; }
-    BITSMITH_INLINE float operator[](int64_t lane) const { return values[lane]; }
+    Floats<Lanes> low{}, high{}; ///< ends of the weights, zero among them
 };
-
-/// One group of each row.
-template <int64_t Lanes>
-struct Tile
-{
-    const float* weight; ///< [count, Lanes]
-    const float* importance; ///< [count]
-    int64_t count;
-    Floats<Lanes> low, high; ///< ends of the weights, zero among them
-};
-
-/// value = scale · code + minimum, code an integer in [first, last].
-template <int64_t Lanes>
-struct Grids
-{
-    Floats<Lanes> scale, minimum, first, last;
-};
-
-/// Sums over a group under one grid. What does not depend on codes is in Constants.
-template <int64_t Lanes>
-struct Fits
-{
-    Floats<Lanes> error; ///< Σ h (scale · code + minimum - w)²
-    Floats<Lanes> hc, hcc, hwc; ///< Σ h c, Σ h c², Σ h w c
-};
-
-template <int64_t Lanes>
-struct Constants
-{
-    float h = 0; ///< Σ h
-    Floats<Lanes> hw{}; ///< Σ h w
-};
-
-template <int64_t Lanes>
-BITSMITH_INLINE Floats<Lanes> reciprocals(const Floats<Lanes>& x)
-{
-    Floats<Lanes> result;
-#pragma omp simd
-    for (int64_t lane = 0; lane < Lanes; ++lane) {
-        result[lane] = 1 / x[lane];
-    }
-    return result;
-}
-
-template <int64_t Lanes>
-BITSMITH_INLINE void fit(const Tile<Lanes>& tile, const Grids<Lanes>& grids, Fits<Lanes>& fits)
-{
-    const Floats<Lanes> inverse = reciprocals(grids.scale);
-    Fits<Lanes> sums{};
-    for (int64_t j = 0; j < tile.count; ++j) {
-        const float* __restrict__ weight = tile.weight + j * Lanes;
-        const float h = tile.importance[j];
-#pragma omp simd
-        for (int64_t lane = 0; lane < Lanes; ++lane) {
-            const float w = weight[lane], minimum = grids.minimum[lane];
-            const float code = round_small(
-                clamped((w - minimum) * inverse[lane], grids.first[lane], grids.last[lane]));
-            const float difference = code * grids.scale[lane] + minimum - w;
-            const float weighted = h * code;
-            sums.error[lane] += h * difference * difference;
-            sums.hc[lane] += weighted;
-            sums.hcc[lane] += weighted * code;
-            sums.hwc[lane] += weighted * w;
-        }
-    }
-    fits = sums;
-}
-
-template <int64_t Lanes>
-BITSMITH_INLINE void measure(
-    const Tile<Lanes>& tile, const Grids<Lanes>& grids, Floats<Lanes>& errors)
-{
-    const Floats<Lanes> inverse = reciprocals(grids.scale);
-    Floats<Lanes> sums{};
-    for (int64_t j = 0; j < tile.count; ++j) {
-        const float* __restrict__ weight = tile.weight + j * Lanes;
-        const float h = tile.importance[j];
-#pragma omp simd
-        for (int64_t lane = 0; lane < Lanes; ++lane) {
-            const float w = weight[lane], minimum = grids.minimum[lane];
-            const float code = round_small(
-                clamped((w - minimum) * inverse[lane], grids.first[lane], grids.last[lane]));
-            const float difference = code * grids.scale[lane] + minimum - w;
-            sums[lane] += h * difference * difference;
-        }
-    }
-    errors = sums;
-}
 
 BITSMITH_INLINE bool is_usable(float scale)
 {
@@ -131,9 +36,7 @@ struct Best
     BITSMITH_INLINE explicit Best(const Grids<Lanes>& own)
         : grids(own)
     {
-        for (float& value : error.values) {
-            value = std::numeric_limits<float>::infinity();
-        }
+        error.fill(std::numeric_limits<float>::infinity());
     }
 
     BITSMITH_INLINE void offer(const Grids<Lanes>& candidates, const Floats<Lanes>& errors)
@@ -221,7 +124,7 @@ Trials range_trials(int64_t bits)
 
 template <int64_t Lanes>
 BITSMITH_INLINE void search_symmetric(
-    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
+    const RangedTile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float half = static_cast<float>(int64_t{1} << (bits - 1));
     /// The scale whose code of largest magnitude stands for `factor` of the largest weight; `sign` 1
@@ -260,7 +163,7 @@ BITSMITH_INLINE void search_symmetric(
 
 template <int64_t Lanes>
 BITSMITH_INLINE void search_asymmetric(
-    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
+    const RangedTile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float levels = static_cast<float>((int64_t{1} << bits) - 1);
     const auto grids_of = [&tile, levels](float low_factor, float high_factor) {
@@ -292,23 +195,8 @@ BITSMITH_INLINE void search_asymmetric(
 }
 
 template <int64_t Lanes>
-BITSMITH_INLINE Constants<Lanes> constants_of(const Tile<Lanes>& tile)
-{
-    Constants<Lanes> constants;
-    for (int64_t j = 0; j < tile.count; ++j) {
-        const float h = tile.importance[j];
-        constants.h += h;
-#pragma omp simd
-        for (int64_t lane = 0; lane < Lanes; ++lane) {
-            constants.hw[lane] += h * tile.weight[j * Lanes + lane];
-        }
-    }
-    return constants;
-}
-
-template <int64_t Lanes>
 BITSMITH_INLINE void search_minimum(
-    const Tile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
+    const RangedTile<Lanes>& tile, int64_t bits, Floats<Lanes>& out_low, Floats<Lanes>& out_high)
 {
     const float levels = static_cast<float>((int64_t{1} << bits) - 1);
     const Constants<Lanes> constants = constants_of(tile);
@@ -344,8 +232,8 @@ BITSMITH_INLINE void search_tile(
     const SearchArrays& a, int64_t first, int64_t count, int64_t index, std::vector<float>& buffer)
 {
     const int64_t begin = index * a.width;
-    Tile<Lanes> tile{
-        buffer.data(), a.importance + begin, std::min(a.width, a.columns - begin), {}, {}};
+    RangedTile<Lanes> tile{
+        {buffer.data(), a.importance + begin, std::min(a.width, a.columns - begin)}};
     for (int64_t lane = 0; lane < count; ++lane) {
         const float* weight = a.weight + (first + lane) * a.columns + begin;
         for (int64_t j = 0; j < tile.count; ++j) {
