@@ -25,6 +25,7 @@ struct BlockSize
     double weights = 0;
     double tuned = 0; ///< of layers that are quantized
     double features = 0; ///< inputs and outputs of all layers, per token
+    double inputs = 0; ///< of layers that are quantized, per token
 };
 
 BlockSize largest_block(const Plan& plan)
@@ -36,6 +37,7 @@ BlockSize largest_block(const Plan& plan)
             block.weights += weights(layer);
             block.tuned += layer.scheme.is_quantized() ? weights(layer) : 0;
             block.features += static_cast<double>(layer.rows + layer.columns);
+            block.inputs += layer.scheme.is_quantized() ? static_cast<double>(layer.columns) : 0;
         }
     }
     BlockSize largest;
@@ -43,6 +45,7 @@ BlockSize largest_block(const Plan& plan)
         largest.weights = std::max(largest.weights, block.weights);
         largest.tuned = std::max(largest.tuned, block.tuned);
         largest.features = std::max(largest.features, block.features);
+        largest.inputs = std::max(largest.inputs, block.inputs);
     }
     return largest;
 }
@@ -54,17 +57,27 @@ double activation_bytes(const JobSpec& spec, const ModelInfo& model)
         * static_cast<double>(model.hidden_size) * kFloat;
 }
 
+/// What compensated rounding keeps of the original path's inputs, if that is little.
+double kept_inputs(const JobSpec& spec, const BlockSize& block)
+{
+    constexpr double kMost = 512 * 1024 * 1024.0; // tune/compensation.cpp
+    const double bytes = static_cast<double>(spec.recipe.nsamples)
+        * static_cast<double>(spec.recipe.seqlen) * block.inputs * kStored;
+    return spec.recipe.start == Start::Compensated && bytes <= kMost ? bytes : 0;
+}
+
 double tuning_bytes(const JobSpec& spec, const BlockSize& block)
 {
+    const double kept = kept_inputs(spec, block);
     if (spec.recipe.iters == 0) {
-        return block.tuned * kFloat * 2; // rounded weight and codes
+        return block.tuned * kFloat * 2 + kept; // rounded weight and codes
     }
     // Rounding offsets, their best copy, fake-quantized weight and its gradient.
     const double values = block.tuned * kFloat * 4;
     const double tokens = static_cast<double>(std::min(
                               spec.recipe.batch_size, std::max<int64_t>(spec.recipe.nsamples, 1)))
         * static_cast<double>(spec.recipe.seqlen);
-    return values + tokens * block.features * kFloat * 2; // outputs and their gradients
+    return kept + values + tokens * block.features * kFloat * 2; // outputs and their gradients
 }
 
 double evaluation_bytes(const JobSpec& spec, const ModelInfo& model)

@@ -102,13 +102,13 @@ at::Tensor corrected_weight(
 {
     const at::NoGradGuard no_grad;
     const at::Tensor original = weight.to(at::kFloat);
-    if (correction == 0 || (!moments.drift.defined() && !moments.residual.defined())) {
+    if (correction == 0 || (!moments.drift.defined() && !moments.lacking.defined())) {
         return original;
     }
     at::Tensor lacking =
         moments.drift.defined() ? at::mm(original, moments.drift) : at::zeros_like(original);
-    if (moments.residual.defined()) {
-        lacking.add_(moments.residual);
+    if (moments.lacking.defined()) {
+        lacking.add_(moments.lacking);
     }
     // X (H + λI) = what is lacking, solved from the transposed side.
     const at::Tensor change =

@@ -15,12 +15,12 @@ struct InputMoments
     at::Tensor hessian; ///< fp32 [in, in]: Σ ω ã ãᵀ
     at::Tensor drift; ///< fp32 [in, in]: Σ ω (a - ã) ãᵀ; undefined: 0
     /// fp32 [rows, in]: Σ ω d ãᵀ, d what the residual stream that the output is added to lacks of the
-    /// original one; undefined: 0.
-    at::Tensor residual;
+    /// original one, and W (a - ã) where that is not in `drift`; undefined: 0.
+    at::Tensor lacking;
 };
 
 /// The weight that reproduces, from the inputs Ã, the original outputs and what the residual stream
-/// lacks by the share `correction`: W + τ·(W·drift + residual)·(H + λI)⁻¹, λ one hundredth of the mean
+/// lacks by the share `correction`: W + τ·(W·drift + lacking)·(H + λI)⁻¹, λ one hundredth of the mean
 /// diagonal. fp32 [rows, in].
 at::Tensor corrected_weight(
     const at::Tensor& weight, const InputMoments& moments, double correction);

@@ -12,6 +12,7 @@
 #include <deque>
 #include <limits>
 #include <map>
+#include <utility>
 
 namespace bitsmith::tune {
 
@@ -63,27 +64,66 @@ struct Encounter
     at::Tensor residual; ///< [tokens, out]: the stream its output is added to; undefined: unknown
 };
 
+/// Sum of Xᵀ Y over batches, which is symmetric: blocks below the diagonal are not computed.
+class SymmetricSum
+{
+public:
+    void add(const at::Tensor& x, const at::Tensor& y)
+    {
+        const int64_t size = x.size(1);
+        if (!sum_.defined()) {
+            sum_ = at::zeros({size, size}, x.options());
+        }
+        // Four rows of blocks: five eighths of the products.
+        const int64_t step = (size + 3) / 4;
+        for (int64_t first = 0; first < size; first += step) {
+            const int64_t count = std::min(step, size - first), rest = size - first;
+            sum_.narrow(0, first, count)
+                .narrow(1, first, rest)
+                .addmm_(x.narrow(1, first, count).t(), y.narrow(1, first, rest));
+        }
+    }
+    /// Undefined when nothing was added.
+    at::Tensor whole() const
+    {
+        return sum_.defined() ? sum_.triu() + sum_.triu(1).t() : at::Tensor();
+    }
+
+private:
+    at::Tensor sum_; ///< fp32, valid on and above the diagonal
+};
+
 /// Moments of the inputs of one unit, batch by batch.
 class MomentSums
 {
 public:
-    void add(const Encounter& original, const Encounter& quantized, const at::Tensor& weights)
+    /// `weight` of the layer, as it was.
+    void add(const Encounter& original, const Encounter& quantized, const at::Tensor& weight,
+        const at::Tensor& weights)
     {
         const at::Tensor seen = quantized.inputs.to(at::kFloat);
         const bool is_weighted = weights.defined() && weights.numel() == seen.size(0);
         const at::Tensor weighted =
             is_weighted ? seen * weights.to(seen.device(), at::kFloat).reshape({-1, 1}) : seen;
-        accumulate(moments_.hessian, seen, weighted);
+        hessian_.add(seen, weighted);
         // Experts may see other tokens on the two paths; then there is nothing to compare.
-        if (original.inputs.defined() && original.inputs.sizes() == seen.sizes()) {
-            accumulate(moments_.drift, original.inputs.to(at::kFloat) - seen, weighted);
-        }
+        const at::Tensor drift =
+            original.inputs.defined() && original.inputs.sizes() == seen.sizes()
+            ? original.inputs.to(at::kFloat) - seen
+            : at::Tensor();
         if (quantized.residual.defined()) {
-            accumulate(moments_.residual,
-                original.residual.to(at::kFloat) - quantized.residual.to(at::kFloat), weighted);
+            // Where outputs are summed up anyway, what drift makes of them joins at less cost.
+            at::Tensor lacking =
+                original.residual.to(at::kFloat) - quantized.residual.to(at::kFloat);
+            if (drift.defined()) {
+                lacking.add_(at::linear(drift.to(weight.scalar_type()), weight));
+            }
+            accumulate(lacking_, lacking, weighted);
+        } else if (drift.defined()) {
+            accumulate(drift_, drift, weighted);
         }
     }
-    const quant::InputMoments& moments() const { return moments_; }
+    quant::InputMoments moments() const { return {hessian_.whole(), drift_, lacking_}; }
 
 private:
     static void accumulate(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right)
@@ -94,7 +134,8 @@ private:
             sum = at::mm(left.t(), right);
         }
     }
-    quant::InputMoments moments_;
+    SymmetricSum hessian_;
+    at::Tensor drift_, lacking_;
 };
 
 /// Layers of one unit.
@@ -118,20 +159,23 @@ std::vector<Stage> stages_of(const std::vector<PlannedLinear>& layers)
     return stages;
 }
 
-bool is_same(const at::Tensor& a, const at::Tensor& b)
+/// Whether two layers have the same moments: those of a layer whose residual stream is known hold its
+/// own outputs.
+bool is_same(const Encounter& a, const Encounter& b)
 {
-    return a.defined() && b.defined() && a.const_data_ptr() == b.const_data_ptr()
-        && a.sizes() == b.sizes();
+    return a.inputs.defined() && b.inputs.defined() && !a.residual.defined()
+        && !b.residual.defined() && a.inputs.const_data_ptr() == b.inputs.const_data_ptr()
+        && a.inputs.sizes() == b.inputs.sizes();
 }
 
-/// For each layer the first one with the same inputs.
+/// For each layer the first one with the same moments.
 std::vector<std::size_t> leaders_of(const std::vector<Encounter>& layers)
 {
     std::vector<std::size_t> leaders;
     for (std::size_t k = 0; k < layers.size(); ++k) {
         std::size_t leader = k;
         for (std::size_t i = 0; i < k; ++i) {
-            if (is_same(layers[i].inputs, layers[k].inputs)) {
+            if (is_same(layers[i], layers[k])) {
                 leader = leaders[i];
                 break;
             }
@@ -185,23 +229,73 @@ std::vector<Encounter> encounters(const CompensationTask& task,
     return met;
 }
 
+/// What the layers meet on the original path. It is the same in all stages, so that one forward does
+/// where that takes little memory.
+class OriginalPath
+{
+public:
+    /// `weights` of the layers, as they were. All outlive this.
+    OriginalPath(const CompensationTask& task, const std::vector<PlannedLinear>& layers,
+        const std::vector<at::Tensor>& weights)
+        : task_(task)
+        , layers_(layers)
+        , weights_(weights)
+    {
+        int64_t features = 0;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            all_.layers.push_back(i);
+            features += weights[i].size(1);
+        }
+        const at::Tensor& inputs = task.reference;
+        is_kept_ = inputs.size(0) * inputs.size(1) * features * inputs.element_size()
+            <= task.most_kept_bytes;
+    }
+
+    /// Of the batch that begins with sample `first` and has the inputs `hidden`.
+    std::vector<Encounter> encounters_of(
+        const Stage& stage, int64_t first, const at::Tensor& hidden)
+    {
+        if (!is_kept_) {
+            return encounters(task_, layers_, weights_, stage, hidden);
+        }
+        std::vector<Encounter>& all = kept_[first];
+        if (all.empty()) {
+            all = encounters(task_, layers_, weights_, all_, hidden);
+        }
+        std::vector<Encounter> met;
+        for (const std::size_t i : stage.layers) {
+            met.push_back(std::exchange(all[i], {})); // a layer is in one stage
+        }
+        return met;
+    }
+
+private:
+    const CompensationTask& task_;
+    const std::vector<PlannedLinear>& layers_;
+    const std::vector<at::Tensor>& weights_;
+    bool is_kept_ = false;
+    Stage all_;
+    std::map<int64_t, std::vector<Encounter>> kept_; ///< by batch, of all layers
+};
+
 /// Moments of a stage's layers, from forwards of both paths through the block as it is now.
 std::vector<quant::InputMoments> measure(RunContext& context, const CompensationTask& task,
     const std::vector<PlannedLinear>& layers, const std::vector<at::Tensor>& originals,
-    const Stage& stage)
+    OriginalPath& path, const Stage& stage)
 {
     std::vector<MomentSums> sums(stage.layers.size());
-    std::vector<std::size_t> leaders; // layers with the same inputs share their moments
+    std::vector<std::size_t> leaders;
     const int64_t samples = task.quantized.size(0) - task.holdout;
     for (int64_t first = 0; first < samples; first += task.micro_batch) {
         context.checkpoint();
         const int64_t count = std::min(task.micro_batch, samples - first);
-        const auto pass = [&](const at::Tensor& chain, const std::vector<at::Tensor>& weights) {
-            return encounters(
-                task, layers, weights, stage, chain.narrow(0, first, count).to(task.device));
+        const auto batch_of = [&](const at::Tensor& chain) {
+            return chain.narrow(0, first, count).to(task.device);
         };
-        const std::vector<Encounter> original = pass(task.reference, originals);
-        const std::vector<Encounter> seen = pass(task.quantized, {});
+        const std::vector<Encounter> original =
+            path.encounters_of(stage, first, batch_of(task.reference));
+        const std::vector<Encounter> seen =
+            encounters(task, layers, {}, stage, batch_of(task.quantized));
         const at::Tensor weights = task.position_weights.defined()
             ? task.position_weights.narrow(0, first, count).flatten()
             : at::Tensor();
@@ -210,7 +304,7 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
         }
         for (std::size_t k = 0; k < sums.size(); ++k) {
             if (leaders[k] == k && seen[k].inputs.defined()) {
-                sums[k].add(original[k], seen[k], weights);
+                sums[k].add(original[k], seen[k], originals[stage.layers[k]], weights);
             }
         }
     }
@@ -250,9 +344,10 @@ void over_layers(RunContext& context, const CompensationTask& task,
     const std::vector<PlannedLinear>& layers, const std::vector<at::Tensor>& originals,
     const Done& done)
 {
+    OriginalPath path(task, layers, originals);
     for (const Stage& stage : stages_of(layers)) {
         const std::vector<quant::InputMoments> moments =
-            measure(context, task, layers, originals, stage);
+            measure(context, task, layers, originals, path, stage);
         for (std::size_t k = 0; k < stage.layers.size(); ++k) {
             context.checkpoint();
             const std::size_t i = stage.layers[k];

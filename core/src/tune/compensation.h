@@ -8,6 +8,10 @@
 
 namespace bitsmith::tune {
 
+/// Inputs of the original path that are kept from one part of a block to the next, for less time;
+/// where all are more, they are computed again.
+inline constexpr int64_t kMostKeptBytes = int64_t{512} << 20; // plan/estimate.cpp counts them
+
 /// One block with its calibration inputs.
 struct CompensationTask
 {
@@ -20,6 +24,7 @@ struct CompensationTask
     int64_t micro_batch = 1; ///< samples per forward
     c10::Device device = c10::kCPU;
     const std::vector<quant::TunedValues>& starts; ///< of the layers: maxima, no ranges
+    int64_t most_kept_bytes = kMostKeptBytes;
 };
 
 /// Quantizes `layers` and replaces their weights. `originals` receives the weights before. Layers of

@@ -195,7 +195,7 @@ void CompensatedTest::makesUpForTheResidualStream()
     // What is lacking is partly a function of the inputs, partly not.
     const at::Tensor lacking =
         at::mm(sample.inputs, at::randn({96, 48}) * 0.01) + at::randn({600, 48}) * 0.05;
-    sample.moments.residual = at::mm(lacking.t(), sample.inputs);
+    sample.moments.lacking = at::mm(lacking.t(), sample.inputs);
     const auto error_of = [&](double correction) {
         const at::Tensor weight = corrected_weight(sample.weight, sample.moments, correction);
         return (at::mm(sample.inputs, (weight - sample.weight).t()) - lacking)
