@@ -63,7 +63,7 @@ private:
     at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference();
-    void measure_inputs(std::vector<InputImportanceHook>& hooks);
+    void measure_inputs(const std::vector<PlannedLinear>& layers);
     void smooth(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
     void find_maxima(const std::vector<PlannedLinear>& layers);
@@ -94,6 +94,7 @@ private:
     std::optional<WideBlock> wide_; // when the block's own element type is too narrow
     double largest_output_ = 0; // of the last advance
     at::Tensor position_weights_; // or undefined
+    std::vector<InputImportanceHook> seen_; // of the layers before smoothing; empty: not measured
     std::vector<WeightFactors> factors_; // of the layers
     std::vector<quant::TunedValues> starts_; // of the layers
     std::vector<std::unique_ptr<FusedWeight>> weights_;
@@ -243,15 +244,22 @@ void BlockTuner::find_maxima(const std::vector<PlannedLinear>& layers)
     }
 }
 
-/// Shows the hooks on layers as many tokens of what the quantized block will see as they need.
-void BlockTuner::measure_inputs(std::vector<InputImportanceHook>& hooks)
+/// What the layers' inputs carry in the original block, on as many tokens of what the quantized one
+/// will see as settle it.
+void BlockTuner::measure_inputs(const std::vector<PlannedLinear>& layers)
 {
+    const at::NoGradGuard no_grad;
+    seen_.assign(layers.size(), InputImportanceHook(/*wants_magnitudes=*/true));
+    std::deque<model::LinearHookScope> hooks;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        hooks.emplace_back(*layers[i].linear, seen_[i]);
+    }
     const int64_t wanted = (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
     const int64_t samples = std::min(chain_.size(0), wanted);
     for (int64_t first = 0; first < samples; first += micro_batch_) {
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, samples - first);
-        for (InputImportanceHook& hook : hooks) {
+        for (InputImportanceHook& hook : seen_) {
             hook.set_token_weights(position_weights_.defined()
                     ? position_weights_.narrow(0, first, count)
                     : at::Tensor());
@@ -267,43 +275,34 @@ void BlockTuner::smooth(const std::vector<PlannedLinear>& layers)
     if (!wants_smoothing(recipe_, layers)) {
         return;
     }
-    const at::NoGradGuard no_grad;
     const std::vector<model::FoldableInput> inputs = smoothable_inputs(context_, block_, layers);
-    std::vector<InputImportanceHook> seen(
-        inputs.size(), InputImportanceHook(/*wants_magnitudes=*/true));
-    {
-        std::deque<model::LinearHookScope> hooks;
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            hooks.emplace_back(*inputs[i].readers.front(), seen[i]);
-        }
-        measure_inputs(seen);
+    if (inputs.empty()) {
+        return;
     }
-    SmoothedBlock smoothed = smooth_inputs(context_, inputs, seen, layers);
+    measure_inputs(layers);
+    SmoothedBlock smoothed = smooth_inputs(context_, inputs, seen_, layers);
     factors_ = std::move(smoothed.factors);
     result_.norms = std::move(smoothed.norms);
 }
 
-/// Which input channels of the layers carry much: as the caller knows it, otherwise in the original
-/// block on what the quantized one will see.
+/// Which input channels of the layers carry much: as the caller knows it, otherwise as measured.
 std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLinear>& layers)
 {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> importance;
-    std::vector<InputImportanceHook> measured(layers.size());
-    std::deque<model::LinearHookScope> hooks;
+    for (const PlannedLinear& layer : layers) {
+        importance.push_back(known_importance(inputs_, layer.linear->name));
+    }
+    const auto is_unknown = [](const at::Tensor& known) { return !known.defined(); };
+    if (seen_.empty() && std::ranges::any_of(importance, is_unknown)) {
+        measure_inputs(layers);
+    }
     for (std::size_t i = 0; i < layers.size(); ++i) {
-        importance.push_back(known_importance(inputs_, layers[i].linear->name));
-        if (!importance[i].defined()) {
-            hooks.emplace_back(*layers[i].linear, measured[i]);
-        } else if (const at::Tensor& columns = factors_[i].columns; columns.defined()) {
+        importance[i] = importance[i].defined() ? importance[i] : seen_[i].importance();
+        const at::Tensor& columns = factors_[i].columns; // by which smoothing divided the inputs
+        if (importance[i].defined() && columns.defined()) {
             importance[i] = importance[i] / columns.square().to(importance[i].device());
         }
-    }
-    if (!hooks.empty()) {
-        measure_inputs(measured);
-    }
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        importance[i] = importance[i].defined() ? importance[i] : measured[i].importance();
     }
     return importance;
 }

@@ -14,6 +14,7 @@ namespace bitsmith::tune {
 namespace {
 
 constexpr int64_t kGrid = 20; ///< steps of α
+constexpr int64_t kRows = 256; ///< of a reader, evenly spread, that settle which α is best
 
 const PlannedLinear* find(const std::vector<PlannedLinear>& layers, const model::Linear* linear)
 {
@@ -30,15 +31,28 @@ at::Tensor scales_for(const at::Tensor& magnitudes, double alpha)
     return scales / (scales.max() * scales.min()).sqrt();
 }
 
-/// Σ h (Ŵ/s - W)² of a layer whose columns are scaled by s while it is rounded; h [columns].
-double rounding_error(
-    const PlannedLinear& layer, const at::Tensor& scales, const at::Tensor& importance)
+/// What of a reader the errors of scales are taken on.
+struct ReaderRows
 {
-    const Scheme& scheme = layer.planned->scheme;
-    const at::Tensor weight = layer.linear->weight.to(at::kFloat);
+    const Scheme& scheme;
+    at::Tensor weight; ///< fp32 [rows, columns]
+};
+
+ReaderRows rows_of(const PlannedLinear& reader)
+{
+    const at::Tensor& weight = reader.linear->weight;
+    const int64_t step = std::max<int64_t>(1, weight.size(0) / kRows);
+    return {reader.planned->scheme, weight.slice(0, 0, std::nullopt, step).to(at::kFloat)};
+}
+
+/// Σ h (Ŵ/s - W)² of rows whose columns are scaled by s while they are rounded; h [columns].
+double rounding_error(
+    const ReaderRows& reader, const at::Tensor& scales, const at::Tensor& importance)
+{
     const at::Tensor rounded =
-        quant::codec_for(scheme).fake_quantize(weight * scales, scheme, {}) / scales;
-    return at::dot((rounded - weight).square_().sum(0), importance).item<double>();
+        quant::codec_for(reader.scheme).fake_quantize(reader.weight * scales, reader.scheme, {})
+        / scales;
+    return at::dot((rounded - reader.weight).square_().sum(0), importance).item<double>();
 }
 
 /// What the rows of the layer before are multiplied by when its outputs are divided by `scales`.
@@ -53,10 +67,14 @@ at::Tensor row_factors(const model::FoldableInput& input, const at::Tensor& scal
 at::Tensor best_scales(RunContext& context, const model::FoldableInput& input,
     const InputImportanceHook& seen, const std::vector<PlannedLinear>& layers)
 {
+    std::vector<ReaderRows> readers;
+    for (const model::Linear* reader : input.readers) {
+        readers.push_back(rows_of(*find(layers, reader)));
+    }
     const auto error = [&](const at::Tensor& scales) {
         double sum = 0;
-        for (const model::Linear* reader : input.readers) {
-            sum += rounding_error(*find(layers, reader), scales, seen.importance());
+        for (const ReaderRows& reader : readers) {
+            sum += rounding_error(reader, scales, seen.importance());
         }
         return sum;
     };
@@ -168,27 +186,27 @@ SmoothedBlock smooth_inputs(RunContext& context, const std::vector<model::Foldab
     const at::NoGradGuard no_grad;
     SmoothedBlock smoothed;
     smoothed.factors.resize(layers.size());
-    const auto factors_of = [&](const model::Linear* linear) -> WeightFactors& {
-        return smoothed.factors[static_cast<std::size_t>(find(layers, linear) - layers.data())];
+    const auto index_of = [&](const model::Linear* linear) {
+        return static_cast<std::size_t>(find(layers, linear) - layers.data());
     };
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const model::FoldableInput& input = inputs[i];
-        if (!seen[i].importance().defined()) {
+    for (const model::FoldableInput& input : inputs) {
+        const InputImportanceHook& carried = seen[index_of(input.readers.front())];
+        if (!carried.importance().defined()) {
             continue; // an expert that no token reached
         }
-        const at::Tensor scales = best_scales(context, input, seen[i], layers);
+        const at::Tensor scales = best_scales(context, input, carried, layers);
         if (!scales.defined()) {
             continue;
         }
         fold_scales(input, scales);
         for (const model::Linear* reader : input.readers) {
-            factors_of(reader).columns = scales;
+            smoothed.factors[index_of(reader)].columns = scales;
         }
         if (input.norm.norm != nullptr) {
             model::Norm& norm = *input.norm.norm;
             smoothed.norms[input.norm.name + ".weight"] = norm.to_stored(norm.weight()).cpu();
         } else {
-            factors_of(input.layer).rows = row_factors(input, scales);
+            smoothed.factors[index_of(input.layer)].rows = row_factors(input, scales);
         }
     }
     return smoothed;

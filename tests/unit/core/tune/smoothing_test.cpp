@@ -20,10 +20,10 @@ namespace {
 
 constexpr int64_t kTokens = 12;
 
-model::DecoderSpec spec_of(const QString& type)
+model::DecoderSpec spec_of(const QString& type, int64_t inner = 48)
 {
     Json config = {{"model_type", type.toStdString()}, {"hidden_size", 32},
-        {"intermediate_size", 48}, {"num_hidden_layers", 1}, {"num_attention_heads", 4},
+        {"intermediate_size", inner}, {"num_hidden_layers", 1}, {"num_attention_heads", 4},
         {"num_key_value_heads", 2}, {"head_dim", 8}, {"vocab_size", 40},
         {"max_position_embeddings", 64}};
     if (type == "mixtral" || type == "gpt_oss") {
@@ -38,10 +38,10 @@ model::BlockShared shared_for(const at::Tensor& hidden)
 }
 
 /// A block whose norms let a few channels through that are far larger than the others.
-std::unique_ptr<model::DecoderBlock> block_with_outliers()
+std::unique_ptr<model::DecoderBlock> block_with_outliers(int64_t inner = 48)
 {
-    auto block =
-        model::load_block(spec_of("llama"), 0, *random_weights(spec_of("llama")), at::kFloat);
+    const model::DecoderSpec spec = spec_of("llama", inner);
+    auto block = model::load_block(spec, 0, *random_weights(spec), at::kFloat);
     for (const model::BlockNorm& item : block->norms()) {
         item.norm->weight().narrow(0, 3, 2).mul_(30);
     }
@@ -64,11 +64,12 @@ Plan plan_for(model::DecoderBlock& block, const std::string& scheme, const std::
 struct Tuned
 {
     RecordingObserver observer;
-    std::unique_ptr<model::DecoderBlock> block = block_with_outliers();
+    std::unique_ptr<model::DecoderBlock> block;
     BlockInputs inputs;
     BlockResult result;
 
-    explicit Tuned(const Recipe& recipe, const std::string& kept = "-")
+    explicit Tuned(const Recipe& recipe, const std::string& kept = "-", int64_t inner = 48)
+        : block(block_with_outliers(inner))
     {
         at::manual_seed(5);
         inputs.reference = at::randn({8, kTokens, 32});
@@ -115,6 +116,7 @@ private Q_SLOTS:
     void keepsNormsInNumbersOfTheCheckpoint();
     void losesLessWithOutliers_data();
     void losesLessWithOutliers();
+    void choosesByAFewOfManyRows();
     void factorsAreThoseOfTheWeights();
     void leavesInputsOfKeptLayersAlone();
     void changesNothingWhenOff();
@@ -238,6 +240,15 @@ void SmoothingTest::losesLessWithOutliers()
     // Compensated rounding trades the error of a layer against those of others.
     QVERIFY(recipe.start == Start::Compensated
         || *awq.layer("q_proj").errors.out_sqnr_db > *off.layer("q_proj").errors.out_sqnr_db);
+}
+
+void SmoothingTest::choosesByAFewOfManyRows()
+{
+    const Tuned off(recipe_of(Smoothing::Off), "-", 700), awq(recipe_of(Smoothing::Awq), "-", 700);
+    for (const char* name : {"gate_proj", "up_proj"}) {
+        QCOMPARE(awq.layer(name).weight.rows(), int64_t{700});
+        QVERIFY(*awq.layer(name).errors.out_mse < 0.8 * *off.layer(name).errors.out_mse);
+    }
 }
 
 void SmoothingTest::factorsAreThoseOfTheWeights()
