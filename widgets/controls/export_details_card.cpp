@@ -26,7 +26,7 @@ ExportDetailsCard::ExportDetailsCard(QWidget* parent)
     : Card(tr("Files and model card"), parent)
     , m_tokenizer(new StateChip)
     , m_chatTemplate(new StateChip)
-    , m_form(new OptionForm(u"export_"_s, describeFields(ExportDetails()), 2))
+    , m_form(new OptionForm(u"export_"_s, describeFields(ExportDetails())))
 {
     m_tokenizer->setObjectName(u"exportTokenizerChip"_s);
     m_chatTemplate->setObjectName(u"exportTemplateChip"_s);
