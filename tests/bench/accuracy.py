@@ -43,6 +43,7 @@ OURS = {
     "compensated": ["--start", "compensated"],
     "original inputs": ["--set", "recipe.enable_quanted_input=false"],
     "minmax mse": ["--start", "minmax", "--objective", "mse"],
+    "touch-up": ["--touch-up", "on"],
     "no touch-up": ["--touch-up", "off"],
     "mimic": ["--set", "recipe.mimic_reference=true", "--touch-up", "off"],
     "gptq": ["--recipe", "gptq"],

@@ -10,6 +10,8 @@
 
 namespace bitsmith {
 
+struct Recipe;
+
 /// User rule: layers whose name matches `pattern` get `scheme`. Later rules win.
 struct Override
 {
@@ -75,6 +77,14 @@ void visit_fields(Visitor& v, Self& p)
 
 /// Whether layers outside the blocks (lm_head) are quantized; runs finish them after the last block.
 bool quantizes_head(const Plan& plan);
+
+/// Tokens that settle a mean square per input channel.
+inline constexpr int64_t kStatisticsTokens = 8192;
+
+/// How many of `count` calibration windows, `tokens` long, a run computes with before the touch-up:
+/// the first ones that settle its statistics where they are all it wants, otherwise all. Steps,
+/// compensation, gradients, the largest inputs or cache entries, and the output head want all.
+int64_t windows_computed(const Recipe& recipe, const Plan& plan, int64_t count, int64_t tokens);
 
 /// Mean bits per weight over the layers of the plan that are inside blocks, scales and zero points
 /// included.

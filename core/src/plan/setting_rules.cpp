@@ -226,6 +226,21 @@ void samples_left_after_holdout(const Subject& s, Issues& found)
     }
 }
 
+void more_samples_than_computed(const Subject& s, Issues& found)
+{
+    const Recipe& r = s.spec.recipe;
+    if (!s.plan || !r.uses_calibration() || r.seqlen <= 0) {
+        return;
+    }
+    const int64_t computed = windows_computed(r, *s.plan, r.nsamples, r.seqlen);
+    if (computed < r.nsamples) {
+        found.push_back(finding("recipe.nsamples",
+            concat("Without steps the first ", computed, " of ", r.nsamples,
+                " samples settle what is measured; nothing is computed with the others."),
+            std::to_string(computed)));
+    }
+}
+
 void too_large(const Subject& s, Issues& found)
 {
     const Recipe& r = s.spec.recipe;
@@ -399,6 +414,7 @@ constexpr Rule kRules[] = {
     {"V41", Severity::Warning, imatrix_without_search},
     {"V44", Severity::Warning, smoothing_of_rounded_inputs},
     {"V36", Severity::Info, already_quantized},
+    {"V46", Severity::Info, more_samples_than_computed},
 };
 
 } // namespace

@@ -110,6 +110,7 @@ BITSMITH_INLINE void choose_integers(
     }
 }
 
+/// The best integers of all groups under these super-scales.
 template <int64_t Lanes>
 BITSMITH_INLINE Supers<Lanes> under(
     const Block<Lanes>& block, const Floats<Lanes>& d, const Floats<Lanes>& dmin)

@@ -15,6 +15,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace bitsmith {
 
@@ -99,7 +100,8 @@ tune::BlockInputs inputs_for(RunContext& context, const TuneStage& stage, int64_
     if (index == 0 || stage.calibration == nullptr) {
         return first_inputs(context, stage);
     }
-    if (auto kept = stage.folder.load_inputs(index)) {
+    auto kept = stage.folder.load_inputs(index);
+    if (kept && kept->reference.size(0) == stage.calibration->ids.size(0)) {
         kept->mask = stage.calibration->mask;
         kept->holdout = stage.calibration->holdout;
         return std::move(*kept);
@@ -152,6 +154,25 @@ void tune_head(RunContext& context, const TuneStage& stage, tune::BlockInputs in
     emit_memory_sample(context);
 }
 
+/// The calibration without the windows that nothing is computed with; empty: all are, or there is none.
+std::optional<calib::CalibrationSet> computed_windows(const TuneStage& stage)
+{
+    if (stage.calibration == nullptr) {
+        return {};
+    }
+    calib::CalibrationSet set = *stage.calibration;
+    const int64_t count = set.ids.size(0);
+    const int64_t wanted =
+        windows_computed(stage.spec.recipe, stage.folder.plan(), count, set.ids.size(1));
+    if (wanted >= count - set.holdout) {
+        return {};
+    }
+    set.ids = set.ids.narrow(0, 0, wanted);
+    set.mask = set.mask.narrow(0, 0, wanted);
+    set.holdout = 0;
+    return set;
+}
+
 } // namespace
 
 void emit_memory_sample(RunContext& context)
@@ -199,9 +220,12 @@ void put_quantized_head(model::CausalLm& model, const quant::QuantizedStore& sto
     }
 }
 
-void run_tune_stage(RunContext& context, const TuneStage& stage)
+void run_tune_stage(RunContext& context, const TuneStage& whole)
 {
     at::NoGradGuard no_grad;
+    const std::optional<calib::CalibrationSet> computed = computed_windows(whole);
+    TuneStage stage = whole;
+    stage.calibration = computed ? &*computed : whole.calibration;
     const int64_t blocks = stage.model.n_blocks();
     const int64_t total = blocks_to_publish(stage.folder.plan(), blocks);
     const int64_t finished = std::min(stage.folder.finished_blocks(), total);

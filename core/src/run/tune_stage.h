@@ -22,7 +22,7 @@ struct TuneStage
 
 /// Tunes every block that the run folder does not hold yet. Emits the events of blocks taken from the folder too, with
 /// `resumed` set. Throws what tune_block throws, and Cancelled; finished blocks stay published.
-void run_tune_stage(RunContext& context, const TuneStage& stage);
+void run_tune_stage(RunContext& context, const TuneStage& whole);
 
 /// Blocks that a run folder holds when tuning has ended; layers outside the blocks count as one more.
 int64_t blocks_to_publish(const Plan& plan, int64_t n_blocks);

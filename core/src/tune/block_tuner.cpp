@@ -254,7 +254,7 @@ void BlockTuner::measure_inputs(const std::vector<PlannedLinear>& layers)
     for (std::size_t i = 0; i < layers.size(); ++i) {
         hooks.emplace_back(*layers[i].linear, seen_[i]);
     }
-    const int64_t wanted = (InputImportanceHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
+    const int64_t wanted = (kStatisticsTokens + chain_.size(1) - 1) / chain_.size(1);
     const int64_t samples = std::min(chain_.size(0), wanted);
     for (int64_t first = 0; first < samples; first += micro_batch_) {
         context_.checkpoint();

@@ -14,9 +14,6 @@ public:
     explicit InputImportanceHook(bool wants_magnitudes = false)
         : wants_magnitudes_(wants_magnitudes)
     { }
-    /// Tokens that settle a mean square per channel.
-    static constexpr int64_t kTokens = 8192;
-
     /// ω [tokens] of the next forward; undefined: all equal. Layers that see other tokens than the
     /// block does (routed experts) count theirs equally.
     void set_token_weights(at::Tensor weights) { token_weights_ = std::move(weights); }

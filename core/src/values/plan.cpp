@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <bitsmith/plan.h>
+#include <bitsmith/recipe.h>
 
 #include <algorithm>
 
@@ -17,6 +18,20 @@ bool quantizes_head(const Plan& plan)
     return std::any_of(plan.layers.begin(), plan.layers.end(), [](const PlannedLayer& layer) {
         return layer.block_index < 0 && layer.scheme.is_quantized();
     });
+}
+
+int64_t windows_computed(const Recipe& recipe, const Plan& plan, int64_t count, int64_t tokens)
+{
+    const bool wants_maxima = recipe.static_kv_dtype != CacheType::None
+        || std::any_of(plan.layers.begin(), plan.layers.end(),
+            [](const PlannedLayer& layer) { return layer.scheme.needs_input_max(); });
+    if (recipe.iters > 0 || recipe.start == Start::Compensated
+        || recipe.objective == Objective::Fisher || wants_maxima || quantizes_head(plan)) {
+        return count;
+    }
+    // Losses are measured on a batch.
+    const int64_t settled = (kStatisticsTokens + tokens - 1) / tokens;
+    return std::min(count, std::max(settled, recipe.batch_size));
 }
 
 double average_bits(const Plan& plan)

@@ -259,6 +259,8 @@ const std::vector<RuleCase>& cases()
                 apply_reference_mode(s);
                 s.recipe.objective = Objective::Fisher;
             }},
+        {"V46", Severity::Info, "recipe.nsamples",
+            [](auto& s, auto&) { s.recipe = named_recipe("opt_rtn"); }},
         {"V41", Severity::Error, "calibration.imatrix",
             [](auto& s, auto&) { s.calibration.imatrix = "/nowhere/imatrix.gguf"; }},
         {"V41", Severity::Warning, "recipe.start",
