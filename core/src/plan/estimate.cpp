@@ -50,10 +50,12 @@ BlockSize largest_block(const Plan& plan)
     return largest;
 }
 
-/// One chain of hidden states over all samples.
-double activation_bytes(const JobSpec& spec, const ModelInfo& model)
+/// One chain of hidden states over all samples that are computed with.
+double activation_bytes(const JobSpec& spec, const ModelInfo& model, const Plan& plan)
 {
-    return static_cast<double>(spec.recipe.nsamples) * static_cast<double>(spec.recipe.seqlen)
+    const int64_t tokens = std::max<int64_t>(spec.recipe.seqlen, 1);
+    const int64_t samples = windows_computed(spec.recipe, plan, spec.recipe.nsamples, tokens);
+    return static_cast<double>(samples) * static_cast<double>(tokens)
         * static_cast<double>(model.hidden_size) * kFloat;
 }
 
@@ -105,7 +107,7 @@ double quantized_bytes(const Plan& plan)
 Estimate estimate(const JobSpec& spec, const ModelInfo& model, const Plan& plan)
 {
     const BlockSize block = largest_block(plan);
-    const double chain = activation_bytes(spec, model);
+    const double chain = activation_bytes(spec, model, plan);
     const double chains = spec.recipe.enable_quanted_input ? 4 : 3; // inputs and outputs
     const double work = block.weights * kFloat * 2 + tuning_bytes(spec, block);
     const bool on_cpu = spec.runtime.device == "cpu" || spec.runtime.device == "auto";
