@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "quant/affine.h"
-#include "quant/range_search.h"
 #include "quant/rounding.h"
 #include "quant/row_slices.h"
 #include "quant/super_search.h"
@@ -260,14 +259,7 @@ QuantizedWeight DoubleCodec::encode(
 GroupRange DoubleCodec::search(const at::Tensor& weight, const Scheme& scheme,
     const at::Tensor& importance, const at::Tensor&) const
 {
-    Scheme plain;
-    plain.bits = scheme.bits;
-    plain.group_size = scheme.group_size;
-    plain.sym = scheme.sym;
-    plain.data_type = scheme.sym ? DataType::Int : DataType::IntFloatZero;
-    const GroupRange range = search_range(weight, plain, importance);
-    // A minimum above zero cannot be stored.
-    return search_supers({range.min.clamp_max(0), range.max}, weight, scheme, importance);
+    return search_supers(search_separate(weight, scheme, importance), weight, scheme, importance);
 }
 
 at::Tensor DoubleCodec::decode(const QuantizedWeight& weight) const

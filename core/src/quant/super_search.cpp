@@ -12,6 +12,18 @@
 
 namespace bitsmith::quant {
 
+GroupRange search_separate(
+    const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance)
+{
+    Scheme plain;
+    plain.bits = scheme.bits;
+    plain.group_size = scheme.group_size;
+    plain.sym = scheme.sym;
+    plain.data_type = scheme.sym ? DataType::Int : DataType::IntFloatZero;
+    const GroupRange range = search_range(weight, plain, importance);
+    return {range.min.clamp_max(0), range.max};
+}
+
 GroupRange search_supers(const GroupRange& found, const at::Tensor& weight, const Scheme& scheme,
     const at::Tensor& importance)
 {

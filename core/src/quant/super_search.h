@@ -10,6 +10,11 @@
 
 namespace bitsmith::quant {
 
+/// Ranges as if every group of a K type had an fp16 scale and minimum of its own, the smallest error
+/// each (search_range); minima above zero, which cannot be stored, become zero.
+GroupRange search_separate(
+    const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance);
+
 /// The ranges `found` of groups moved to numbers that DoubleCodec can hold: d·L and dmin·M, such that
 /// the codec gets back just these. Per super-block: super-scales from the largest numbers over
 /// n + k, |k| <= 0.4, then twice by least squares of codes and integers; under each of them the

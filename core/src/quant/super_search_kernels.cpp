@@ -73,6 +73,12 @@ BITSMITH_INLINE void choose_integers(
     const Floats<Lanes>&s = block.scale[g], &mu = block.minimum[g];
     Floats<Lanes> smallest, best_l{}, best_m{};
     smallest.fill(std::numeric_limits<float>::infinity());
+    Floats<Lanes> own_l, own_m;
+#pragma omp simd
+    for (int64_t lane = 0; lane < Lanes; ++lane) {
+        own_l[lane] = integer_of(s[lane], supers.d[lane], block.first, block.last);
+        own_m[lane] = integer_of(mu[lane], supers.dmin[lane], 0.0F, block.last);
+    }
     for (const float more_m : {0.0F, -1.0F, 1.0F}) {
         if (block.sym && more_m != 0) {
             break;
@@ -82,15 +88,12 @@ BITSMITH_INLINE void choose_integers(
             const float end = block.sym ? block.first : block.last;
 #pragma omp simd
             for (int64_t lane = 0; lane < Lanes; ++lane) {
-                const float d = supers.d[lane], dmin = supers.dmin[lane];
-                const float own_l = integer_of(s[lane], d, block.first, block.last);
-                const float own_m = integer_of(mu[lane], dmin, 0.0F, block.last);
-                const float near_l = clamped(own_l + more_l, block.first, block.last);
-                const float near_m = clamped(own_m + more_m, 0.0F, block.last);
+                const float near_l = clamped(own_l[lane] + more_l, block.first, block.last);
+                const float near_m = clamped(own_m[lane] + more_m, 0.0F, block.last);
                 l[lane] = s[lane] == block.largest_scale[lane] ? end : near_l;
                 m[lane] = mu[lane] == block.largest_minimum[lane] ? block.last : near_m;
-                scale[lane] = d * l[lane];
-                minimum[lane] = dmin * m[lane];
+                scale[lane] = supers.d[lane] * l[lane];
+                minimum[lane] = supers.dmin[lane] * m[lane];
             }
             measure(block.tiles[g], grids_of(block, scale, minimum), error);
 #pragma omp simd

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant/codec.h"
-#include "quant/range_search.h"
 #include "quant/super_search.h"
 #include "support/test_main.h"
 #include "values/scheme_presets.h"
@@ -23,18 +22,6 @@ at::Tensor uneven(int64_t rows, int64_t columns)
     const at::Tensor sizes = at::rand({rows, columns / 16, 1}, generator) + 0.2;
     const at::Tensor values = at::randn({rows, columns / 16, 16}, generator);
     return (values * sizes * 0.05).reshape({rows, columns});
-}
-
-/// Ranges as if groups had fp16 scales and minima of their own.
-GroupRange own_ranges(const at::Tensor& weight, const Scheme& scheme, const at::Tensor& importance)
-{
-    Scheme plain;
-    plain.bits = scheme.bits;
-    plain.group_size = scheme.group_size;
-    plain.sym = scheme.sym;
-    plain.data_type = scheme.sym ? DataType::Int : DataType::IntFloatZero;
-    const GroupRange range = search_range(weight, plain, importance);
-    return {range.min.clamp_max(0), range.max};
 }
 
 at::Tensor stored(const at::Tensor& weight, const Scheme& scheme, const GroupRange& range)
@@ -90,7 +77,7 @@ void SuperSearchTest::gainsOverNumbersRoundedOneByOne()
     QFETCH(double, most);
     const at::Tensor weight = uneven(40, 512);
     const at::Tensor importance = at::linspace(0.2, 3, 512).square();
-    const GroupRange own = own_ranges(weight, scheme, importance);
+    const GroupRange own = search_separate(weight, scheme, importance);
     const GroupRange searched = search_supers(own, weight, scheme, importance);
     const double ratio =
         error_of(weight, scheme, searched, importance) / error_of(weight, scheme, own, importance);
@@ -102,7 +89,7 @@ void SuperSearchTest::givesNumbersThatTheCodecKeeps()
     QFETCH(Scheme, scheme);
     const at::Tensor weight = uneven(40, 512), importance = at::ones({512});
     const GroupRange range =
-        search_supers(own_ranges(weight, scheme, importance), weight, scheme, importance);
+        search_supers(search_separate(weight, scheme, importance), weight, scheme, importance);
     TunedValues tuned;
     tuned.range = range;
     const QuantizedWeight codes = codec_for(scheme).encode(weight, scheme, tuned);
@@ -126,7 +113,7 @@ void SuperSearchTest::triesTheIntegersNextToEachNumber()
 {
     const Scheme scheme = find_gguf_preset("q4_k")->scheme;
     const at::Tensor weight = uneven(6, 256), importance = at::linspace(0.5, 2, 256);
-    const GroupRange own = own_ranges(weight, scheme, importance);
+    const GroupRange own = search_separate(weight, scheme, importance);
     TunedValues tuned;
     tuned.range = search_supers(own, weight, scheme, importance);
     const QuantizedWeight codes = codec_for(scheme).encode(weight, scheme, tuned);
@@ -169,7 +156,7 @@ void SuperSearchTest::followsTheImportance()
     const at::Tensor weight = uneven(32, 256);
     at::Tensor importance = at::ones({256});
     importance.narrow(0, 0, 24).fill_(100);
-    const GroupRange own = own_ranges(weight, scheme, importance);
+    const GroupRange own = search_separate(weight, scheme, importance);
     const double with =
         error_of(weight, scheme, search_supers(own, weight, scheme, importance), importance);
     const double without =
@@ -183,7 +170,7 @@ void SuperSearchTest::searchesEachRowForItself()
     const at::Tensor weight = uneven(19, 256), importance = at::linspace(0.2, 3, 256).square();
     for (const char* name : {"q2_k", "q6_k"}) {
         const Scheme scheme = find_gguf_preset(name)->scheme;
-        const GroupRange own = own_ranges(weight, scheme, importance);
+        const GroupRange own = search_separate(weight, scheme, importance);
         const GroupRange all = search_supers(own, weight, scheme, importance);
         for (int64_t row = 0; row < weight.size(0); ++row) {
             const GroupRange alone =
@@ -203,7 +190,7 @@ void SuperSearchTest::leavesWhatVanishes()
         at::Tensor weight = uneven(2, 256);
         weight[0].zero_();
         weight[1] *= 1e-12;
-        const GroupRange own = own_ranges(weight, scheme, {});
+        const GroupRange own = search_separate(weight, scheme, {});
         const GroupRange searched = search_supers(own, weight, scheme, {});
         QVERIFY(searched.min.equal(own.min));
         QVERIFY(searched.max.equal(own.max));
