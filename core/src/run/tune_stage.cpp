@@ -164,12 +164,12 @@ std::optional<calib::CalibrationSet> computed_windows(const TuneStage& stage)
     const int64_t count = set.ids.size(0);
     const int64_t wanted =
         windows_computed(stage.spec.recipe, stage.folder.plan(), count, set.ids.size(1));
-    if (wanted >= count - set.holdout) {
+    if (wanted == count) {
         return {};
     }
     set.ids = set.ids.narrow(0, 0, wanted);
     set.mask = set.mask.narrow(0, 0, wanted);
-    set.holdout = 0;
+    set.holdout = std::max<int64_t>(0, set.holdout - (count - wanted));
     return set;
 }
 

@@ -60,7 +60,6 @@ void TuneStageTest::computesWithTheWindowsItLooksAt()
         text += calibration_text();
     }
     spec.calibration.dataset = temp.write("long.txt", text).string();
-    spec.calibration.holdout = 0;
     spec.recipe.nsamples = 160;
     spec.recipe.iters = iters;
     spec.runtime.keep_inputs = true;
