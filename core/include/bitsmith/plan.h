@@ -81,6 +81,10 @@ bool quantizes_head(const Plan& plan);
 /// Tokens that settle a mean square per input channel.
 inline constexpr int64_t kStatisticsTokens = 8192;
 
+/// Compensated rounding keeps the original path's inputs of a block's layers, for less time, where all
+/// of them are at most this; more are computed again for each part of the block.
+inline constexpr int64_t kMostKeptBytes = int64_t{512} << 20;
+
 /// How many of `count` calibration windows, `tokens` long, a run computes with before the touch-up:
 /// the first ones that settle its statistics where they are all it wants, otherwise all. Steps,
 /// compensation, gradients, the largest inputs or cache entries, and the output head want all.

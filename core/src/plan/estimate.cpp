@@ -62,10 +62,9 @@ double activation_bytes(const JobSpec& spec, const ModelInfo& model, const Plan&
 /// What compensated rounding keeps of the original path's inputs, if that is little.
 double kept_inputs(const JobSpec& spec, const BlockSize& block)
 {
-    constexpr double kMost = 512 * 1024 * 1024.0; // tune/compensation.cpp
     const double bytes = static_cast<double>(spec.recipe.nsamples)
         * static_cast<double>(spec.recipe.seqlen) * block.inputs * kStored;
-    return spec.recipe.start == Start::Compensated && bytes <= kMost ? bytes : 0;
+    return spec.recipe.start == Start::Compensated && bytes <= double{kMostKeptBytes} ? bytes : 0;
 }
 
 double tuning_bytes(const JobSpec& spec, const BlockSize& block)

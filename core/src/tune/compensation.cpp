@@ -251,16 +251,19 @@ public:
             <= task.most_kept_bytes;
     }
 
-    /// Of the batch that begins with sample `first` and has the inputs `hidden`.
-    std::vector<Encounter> encounters_of(
-        const Stage& stage, int64_t first, const at::Tensor& hidden)
+    /// Of the batch of `count` samples that begins with sample `first`.
+    std::vector<Encounter> encounters_of(const Stage& stage, int64_t first, int64_t count)
     {
+        const auto forward = [&](const Stage& wanted) {
+            const at::Tensor hidden = task_.reference.narrow(0, first, count).to(task_.device);
+            return encounters(task_, layers_, weights_, wanted, hidden);
+        };
         if (!is_kept_) {
-            return encounters(task_, layers_, weights_, stage, hidden);
+            return forward(stage);
         }
         std::vector<Encounter>& all = kept_[first];
         if (all.empty()) {
-            all = encounters(task_, layers_, weights_, all_, hidden);
+            all = forward(all_);
         }
         std::vector<Encounter> met;
         for (const std::size_t i : stage.layers) {
@@ -289,13 +292,9 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
     for (int64_t first = 0; first < samples; first += task.micro_batch) {
         context.checkpoint();
         const int64_t count = std::min(task.micro_batch, samples - first);
-        const auto batch_of = [&](const at::Tensor& chain) {
-            return chain.narrow(0, first, count).to(task.device);
-        };
-        const std::vector<Encounter> original =
-            path.encounters_of(stage, first, batch_of(task.reference));
-        const std::vector<Encounter> seen =
-            encounters(task, layers, {}, stage, batch_of(task.quantized));
+        const std::vector<Encounter> original = path.encounters_of(stage, first, count);
+        const std::vector<Encounter> seen = encounters(
+            task, layers, {}, stage, task.quantized.narrow(0, first, count).to(task.device));
         const at::Tensor weights = task.position_weights.defined()
             ? task.position_weights.narrow(0, first, count).flatten()
             : at::Tensor();

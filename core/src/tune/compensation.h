@@ -8,10 +8,6 @@
 
 namespace bitsmith::tune {
 
-/// Inputs of the original path that are kept from one part of a block to the next, for less time;
-/// where all are more, they are computed again.
-inline constexpr int64_t kMostKeptBytes = int64_t{512} << 20; // plan/estimate.cpp counts them
-
 /// One block with its calibration inputs.
 struct CompensationTask
 {

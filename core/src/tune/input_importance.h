@@ -14,6 +14,7 @@ public:
     explicit InputImportanceHook(bool wants_magnitudes = false)
         : wants_magnitudes_(wants_magnitudes)
     { }
+
     /// ω [tokens] of the next forward; undefined: all equal. Layers that see other tokens than the
     /// block does (routed experts) count theirs equally.
     void set_token_weights(at::Tensor weights) { token_weights_ = std::move(weights); }
