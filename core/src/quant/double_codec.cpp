@@ -31,13 +31,6 @@ double center_of(const Scheme& scheme)
     return scheme.sym ? two_to(scheme.bits - 1) : 0;
 }
 
-/// Scales or minima of groups before they become integers; both [rows, groups].
-struct GroupNumbers
-{
-    at::Tensor scale;
-    at::Tensor minimum; ///< μ >= 0, what is subtracted; undefined for symmetric types
-};
-
 /// Scales or minima of groups as they are stored.
 struct Doubled
 {
@@ -90,6 +83,7 @@ Doubled doubled(const at::Tensor& exact, const Scheme& scheme)
     return result;
 }
 
+/// Before they become integers.
 GroupNumbers group_numbers(const GroupRange& range, const Scheme& scheme, const TunedValues& tuned)
 {
     const auto factored = [&tuned](const at::Tensor& end, const at::Tensor& factor) {
@@ -133,11 +127,24 @@ at::Tensor values_of(const at::Tensor& codes, const at::Tensor& scale, const at:
     return minimum.defined() ? scaled - minimum.unsqueeze(-1) : scaled;
 }
 
+struct DoubledNumbers
+{
+    Doubled scale;
+    Doubled minimum; ///< undefined tensors for symmetric types
+};
+
+DoubledNumbers doubled_numbers(
+    const GroupRange& range, const Scheme& scheme, const TunedValues& tuned)
+{
+    const GroupNumbers exact = group_numbers(range, scheme, tuned);
+    return {doubled(exact.scale, scheme),
+        exact.minimum.defined() ? doubled(exact.minimum, scheme) : Doubled{}};
+}
+
 struct Quantized
 {
     GroupLayout layout;
-    Doubled scale;
-    Doubled minimum; ///< undefined tensors for symmetric types
+    DoubledNumbers numbers;
     at::Tensor codes; ///< floating point [rows, groups, width]
 };
 
@@ -146,13 +153,9 @@ Quantized quantize_groups(const at::Tensor& weight, const Scheme& scheme, const 
     const GroupLayout layout(scheme, weight.size(0), weight.size(1));
     const at::Tensor grouped = layout.split(weight);
     const GroupRange range = tuned.range.min.defined() ? tuned.range : group_range(grouped);
-    const GroupNumbers exact = group_numbers(range, scheme, tuned);
-    Quantized result{layout, doubled(exact.scale, scheme), {}, {}};
-    if (exact.minimum.defined()) {
-        result.minimum = doubled(exact.minimum, scheme);
-    }
-    result.codes = codes_of(grouped, result.scale.values, result.minimum.values, tuned.v, scheme);
-    return result;
+    const DoubledNumbers numbers = doubled_numbers(range, scheme, tuned);
+    return {layout, numbers,
+        codes_of(grouped, numbers.scale.values, numbers.minimum.values, tuned.v, scheme)};
 }
 
 void check_columns(const at::Tensor& weight, const Scheme& scheme)
@@ -179,17 +182,18 @@ QuantizedWeight encode_rows(
     const at::Tensor& weight, const Scheme& scheme, const TunedValues& tuned)
 {
     const Quantized part = quantize_groups(weight, scheme, tuned);
-    check_super(part.scale.super, weight);
-    check_super(part.minimum.super, weight);
+    const auto& [scale, minimum] = part.numbers;
+    check_super(scale.super, weight);
+    check_super(minimum.super, weight);
     QuantizedWeight result;
     result.scheme = scheme;
     result.input_max = tuned.input_max;
     result.codes = part.layout.join(part.codes.to(at::kByte));
-    result.scales = part.scale.codes.to(at::kChar);
-    result.super_scales = part.scale.super.to(at::kHalf);
+    result.scales = scale.codes.to(at::kChar);
+    result.super_scales = scale.super.to(at::kHalf);
     if (!scheme.sym) {
-        result.zeros = part.minimum.codes.to(at::kByte);
-        result.super_zeros = part.minimum.super.to(at::kHalf);
+        result.zeros = minimum.codes.to(at::kByte);
+        result.super_zeros = minimum.super.to(at::kHalf);
     }
     return result;
 }
@@ -217,6 +221,12 @@ bool is_same_type(const Scheme& a, const Scheme& b)
 
 } // namespace
 
+GroupNumbers stored_numbers(const GroupRange& range, const Scheme& scheme, const TunedValues& tuned)
+{
+    const DoubledNumbers numbers = doubled_numbers(range, scheme, tuned);
+    return {numbers.scale.values, numbers.minimum.values};
+}
+
 std::string DoubleCodec::refusal(const Scheme& scheme) const
 {
     std::vector<std::string> names;
@@ -239,8 +249,8 @@ at::Tensor DoubleCodec::fake_quantize(
     check_columns(weight, scheme);
     check_shapes(weight, scheme, tuned);
     const Quantized result = quantize_groups(weight, scheme, tuned);
-    return result.layout.join(
-        values_of(result.codes, result.scale.values, result.minimum.values, scheme));
+    return result.layout.join(values_of(
+        result.codes, result.numbers.scale.values, result.numbers.minimum.values, scheme));
 }
 
 QuantizedWeight DoubleCodec::encode(

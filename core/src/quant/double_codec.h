@@ -7,6 +7,18 @@
 
 namespace bitsmith::quant {
 
+/// Scales s or d·L and minima μ or dmin·M of groups, both [rows, groups].
+struct GroupNumbers
+{
+    at::Tensor scale;
+    at::Tensor minimum; ///< >= 0, what is subtracted; undefined for symmetric types
+};
+
+/// d·L and dmin·M of groups with this range under the factors of `tuned`, see DoubleCodec.
+/// Differentiable in the factors.
+GroupNumbers stored_numbers(
+    const GroupRange& range, const Scheme& scheme, const TunedValues& tuned);
+
 /// DataType::IntDouble with the five field combinations of GGUF (values/scheme_presets.h). A
 /// super-block has 256 columns in groups of 16 or 32. With b = bits, p = super_bits, a group's range
 /// [min, max] and its factors β, α:

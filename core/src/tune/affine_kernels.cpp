@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
 
 namespace bitsmith::tune {
@@ -99,6 +100,10 @@ BITSMITH_INLINE void quantize_group(const AffineArrays<T>& a, int64_t row, int64
     T* __restrict__ out = a.values + row * a.columns + first;
     const T scale = a.scale[group];
     const Codes<T> codes = codes_of(a, group);
+    if (scale == 0) {
+        std::fill_n(out, count, codes.minimum);
+        return;
+    }
     for (int64_t j = 0; j < count; ++j) {
         const T step = (w[j] - codes.minimum) / scale + v[j];
         out[j] = round_small(clamped(step, codes.first, codes.last)) * scale + codes.minimum;
@@ -129,6 +134,9 @@ BITSMITH_INLINE GroupSums<T> step_group(
     const T slack = rates.open_ends ? T(1) : T(0);
     const T lowest = codes.first + slack, highest = codes.last - slack;
     T scale_sum = 0, clamped_sum = 0;
+    if (scale == 0) {
+        return {T(0), std::accumulate(gradient, gradient + count, T(0))};
+    }
 #pragma omp simd reduction(+ : scale_sum, clamped_sum)
     for (int64_t j = 0; j < count; ++j) {
         const T g = gradient[j];
@@ -183,7 +191,9 @@ BITSMITH_INLINE void quantize_body(const AffineArrays<T>& a, int64_t first, int6
 {
     for (int64_t row = first; row < last; ++row) {
         for (int64_t index = 0; index < a.groups; ++index) {
-            set_parameters(a, row * a.groups + index);
+            if (a.scale_gradient == nullptr) {
+                set_parameters(a, row * a.groups + index);
+            }
             quantize_group(a, row, index);
         }
     }
@@ -195,9 +205,13 @@ BITSMITH_INLINE void step_body(
 {
     for (int64_t row = first; row < last; ++row) {
         for (int64_t index = 0; index < a.groups; ++index) {
+            const int64_t group = row * a.groups + index;
             const GroupSums<T> sums = step_group(a, row, index, rates);
-            if (rates.range != 0) {
-                step_factors(a, row * a.groups + index, sums, rates.range);
+            if (a.scale_gradient != nullptr) {
+                a.scale_gradient[group] = sums.scale;
+                a.offset_gradient[group] = sums.clamped;
+            } else if (rates.range != 0) {
+                step_factors(a, group, sums, rates.range);
             }
         }
     }

@@ -31,6 +31,10 @@ struct AffineArrays
     T* offset; ///< [rows, groups], written by the first pass: zero point or minimum
     T* values; ///< [rows, columns], written by the first pass
     const T* gradient; ///< [rows, columns], of the loss with respect to `values`
+    /// Null, or [rows, groups]: scale and offset are the caller's, and the second pass writes their
+    /// gradients here, for offsets that are minima, in place of moving the factors.
+    T* scale_gradient;
+    T* offset_gradient;
 };
 
 /// How far the second pass moves. T is float or double.
@@ -47,7 +51,7 @@ void quantize_rows(const AffineArrays<float>& arrays, int64_t first, int64_t las
 void quantize_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last);
 
 /// Second pass for rows [first, last): V and factors, against the sign of their gradient. Needs scale
-/// and offset of the first pass.
+/// and offset of the first pass. A scale of 0 moves no V.
 void step_rows(
     const AffineArrays<float>& arrays, int64_t first, int64_t last, const StepRates<float>& rates);
 void step_rows(const AffineArrays<double>& arrays, int64_t first, int64_t last,

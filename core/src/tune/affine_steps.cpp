@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tune/affine_steps.h"
 
+#include "quant/double_codec.h"
 #include "tune/affine_kernels.h"
 #include "tune/grid_steps.h"
 
@@ -33,16 +34,34 @@ const quant::GridCodec* grid_kernel_codec(const AffineState& state)
     return runs_on_grid_kernels(state) ? quant::find_grid_codec(state.scheme) : nullptr;
 }
 
+/// Whether integers under super-scales are the scales and minima of groups.
+bool has_super_scales(const AffineState& state)
+{
+    return state.scheme.data_type == DataType::IntDouble;
+}
+
+/// K types are affine once integers and super-scales are given.
+Affine kernel_kind(const AffineState& s)
+{
+    if (has_super_scales(s)) {
+        return s.scheme.sym ? Affine::Symmetric : Affine::FloatMinimum;
+    }
+    return quant::affine_kind(s.scheme);
+}
+
 template <class T>
 AffineArrays<T> arrays_of(AffineState& s)
 {
-    return {quant::affine_kind(s.scheme), s.scheme.bits, s.layout.columns, s.layout.groups,
-        s.layout.width, s.weight.const_data_ptr<T>(), s.range.min.const_data_ptr<T>(),
+    const auto data_of = [](at::Tensor& x) {
+        return x.defined() ? x.mutable_data_ptr<T>() : nullptr;
+    };
+    return {kernel_kind(s), s.scheme.bits, s.layout.columns, s.layout.groups, s.layout.width,
+        s.weight.const_data_ptr<T>(), s.range.min.const_data_ptr<T>(),
         s.range.max.const_data_ptr<T>(), s.tuned.v.mutable_data_ptr<T>(),
         s.tuned.min_scale.mutable_data_ptr<T>(), s.tuned.max_scale.mutable_data_ptr<T>(),
         static_cast<T>(s.tuned.largest_factor()), s.scale.mutable_data_ptr<T>(),
-        s.offset.mutable_data_ptr<T>(), s.values.mutable_data_ptr<T>(),
-        s.gradient.defined() ? s.gradient.const_data_ptr<T>() : nullptr};
+        s.offset.mutable_data_ptr<T>(), s.values.mutable_data_ptr<T>(), data_of(s.gradient),
+        data_of(s.scale_gradient), data_of(s.offset_gradient)};
 }
 
 template <class Function>
@@ -50,6 +69,22 @@ void over_rows(const AffineState& s, const Function& function)
 {
     const int64_t grain = std::max<int64_t>(1, kGrainElements / s.layout.columns);
     at::parallel_for(0, s.layout.rows, grain, function);
+}
+
+/// Against the sign of the gradient of `leaf`, if it has any.
+void move(at::Tensor& values, const at::Tensor& leaf, double rate)
+{
+    if (rate != 0 && leaf.grad().defined()) {
+        values.sub_(leaf.grad().sign(), rate);
+    }
+}
+
+void move_factors(quant::TunedValues& tuned, const quant::TunedValues& leaves, double rate)
+{
+    move(tuned.min_scale, leaves.min_scale, rate);
+    move(tuned.max_scale, leaves.max_scale, rate);
+    tuned.min_scale.clamp_(0, tuned.largest_factor());
+    tuned.max_scale.clamp_(0, tuned.largest_factor());
 }
 
 /// Gradients of the two factors, [group_rows, groups].
@@ -78,6 +113,38 @@ FactorGradients range_gradients(const AffineState& s, const at::Tensor& scale_su
     const double levels = std::ldexp(1.0, static_cast<int>(s.scheme.bits)) - 1;
     slope = slope.masked_fill(raised, 0) / levels;
     return {(clamped_sum - slope) * s.range.min, slope * s.range.max};
+}
+
+/// The numbers of groups that a K type holds under the present factors.
+void set_super_scales(AffineState& s)
+{
+    const at::NoGradGuard no_grad;
+    const quant::GroupNumbers numbers = quant::stored_numbers(s.range, s.scheme, s.tuned);
+    s.scale = numbers.scale.contiguous();
+    s.offset = s.scheme.sym ? at::full_like(s.scale, std::ldexp(1.0, int(s.scheme.bits) - 1))
+                            : numbers.minimum.neg().contiguous();
+    s.scale_gradient = at::empty_like(s.scale);
+    s.offset_gradient = at::empty_like(s.scale);
+}
+
+/// Between the factors and the numbers of groups there are few values; the codec's own derivative
+/// does.
+void step_super_scales(AffineState& s, double rate)
+{
+    quant::TunedValues leaves = s.tuned;
+    for (at::Tensor* part : {&leaves.min_scale, &leaves.max_scale}) {
+        *part = part->detach().requires_grad_();
+    }
+    {
+        const at::AutoGradMode with_gradients(true);
+        const quant::GroupNumbers numbers = quant::stored_numbers(s.range, s.scheme, leaves);
+        at::Tensor loss = (numbers.scale * s.scale_gradient).sum();
+        if (numbers.minimum.defined()) {
+            loss = loss - (numbers.minimum * s.offset_gradient).sum();
+        }
+        loss.backward();
+    }
+    move_factors(s.tuned, leaves, rate);
 }
 
 /// Groups whose scale stands at the threshold, where its derivative is 0.
@@ -119,11 +186,15 @@ void quantize_(AffineState& state)
     if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return quantize_grid_(state, *codec);
     }
-    if (!quant::is_affine(state.scheme)) {
+    const bool is_double = has_super_scales(state), has_kernels = runs_on_kernels(state);
+    if (is_double ? !has_kernels : !quant::is_affine(state.scheme)) {
         return quantize_by_codec_(state);
     }
-    if (!runs_on_kernels(state)) {
+    if (!has_kernels) {
         return quantize_by_expressions_(state);
+    }
+    if (is_double) {
+        set_super_scales(state);
     }
     AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "quantize_", [&] {
         const AffineArrays<scalar_t> arrays = arrays_of<scalar_t>(state);
@@ -137,10 +208,11 @@ void step_(AffineState& state, const StepSizes& sizes)
     if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return step_grid_(state, *codec, sizes);
     }
-    if (!quant::is_affine(state.scheme)) {
+    const bool is_double = has_super_scales(state), has_kernels = runs_on_kernels(state);
+    if (is_double ? !has_kernels : !quant::is_affine(state.scheme)) {
         return step_by_codec_(state, sizes);
     }
-    if (!runs_on_kernels(state)) {
+    if (!has_kernels) {
         return step_by_expressions_(state, sizes);
     }
     AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "step_", [&] {
@@ -151,6 +223,9 @@ void step_(AffineState& state, const StepSizes& sizes)
                     static_cast<scalar_t>(sizes.range), sizes.open_ends});
         });
     });
+    if (is_double && sizes.range != 0) {
+        step_super_scales(state, sizes.range);
+    }
 }
 
 void quantize_by_codec_(AffineState& state)
@@ -173,17 +248,8 @@ void step_by_codec_(AffineState& state, const StepSizes& sizes)
             .fake_quantize(state.weight, state.scheme, leaves)
             .backward(state.gradient);
     }
-    const auto move = [](at::Tensor& values, const at::Tensor& leaf, double rate) {
-        if (rate != 0 && leaf.grad().defined()) {
-            values.sub_(leaf.grad().sign(), rate);
-        }
-    };
-    const double largest = tuned.largest_factor();
     move(tuned.v, leaves.v, sizes.rounding);
-    move(tuned.min_scale, leaves.min_scale, sizes.range);
-    move(tuned.max_scale, leaves.max_scale, sizes.range);
-    tuned.min_scale.clamp_(0, largest);
-    tuned.max_scale.clamp_(0, largest);
+    move_factors(tuned, leaves, sizes.range);
 }
 
 void quantize_by_expressions_(AffineState& state)

@@ -26,9 +26,12 @@ struct AffineState
     at::Tensor offset; ///< [group_rows, groups], of the last quantize_: zero point or minimum
     at::Tensor values; ///< [rows, columns], Ŵ of the last quantize_
     at::Tensor gradient; ///< [rows, columns], of the loss with respect to `values`
+    /// [group_rows, groups], of the loss with respect to scales and minima of K types; undefined for
+    /// other schemes.
+    at::Tensor scale_gradient, offset_gradient;
 };
 
-/// Writes values, and scale and offset of affine schemes. Schemes without kernels are tuned through
+/// Writes values, and scale and offset of affine schemes and K types. Schemes without kernels are tuned through
 /// the derivatives of their codec.
 void quantize_(AffineState& state);
 /// Moves the tuned values against the sign of their gradients. Needs the scale and offset of

@@ -4,6 +4,7 @@
 #include "quant/range_search.h"
 #include "support/test_main.h"
 #include "tune/affine_steps.h"
+#include "values/scheme_presets.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -24,6 +25,8 @@ private Q_SLOTS:
     void kernelsAndExpressionsStepAlike();
     void stepsFollowTheGradientOfAutograd_data() { schemes(); }
     void stepsFollowTheGradientOfAutograd();
+    void superScalesStepAsTheirCodecDoes_data();
+    void superScalesStepAsTheirCodecDoes();
 
 private:
     static void schemes();
@@ -141,6 +144,52 @@ void AffineStepsTest::stepsFollowTheGradientOfAutograd()
         s.tuned.min_scale, stepped(leaves.min_scale, 0.01).clamp(0, largest), 0, 1e-12));
     QVERIFY(at::allclose(
         s.tuned.max_scale, stepped(leaves.max_scale, 0.01).clamp(0, largest), 0, 1e-12));
+}
+
+void AffineStepsTest::superScalesStepAsTheirCodecDoes_data()
+{
+    QTest::addColumn<QString>("type");
+    QTest::addColumn<bool>("searched");
+    for (const char* type : {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}) {
+        QTest::addRow("%s", type) << type << false;
+        QTest::addRow("%s, searched", type) << type << true;
+    }
+}
+
+void AffineStepsTest::superScalesStepAsTheirCodecDoes()
+{
+    QFETCH(QString, type);
+    QFETCH(bool, searched);
+    const Scheme scheme = find_gguf_preset(type.toStdString())->scheme;
+    at::manual_seed(3);
+    at::Tensor w = (at::randn({40, 512}) * 0.1).to(at::kDouble);
+    w[3].zero_();
+    w[4].mul_(1e-9); // integers of 0
+    w[5][7] = 30.0; // and next to large ones
+    quant::TunedValues start;
+    if (searched) {
+        start.range = quant::codec_for(scheme).search(w.to(at::kFloat), scheme, {}, {});
+    }
+    AffineState by_kernel(w, scheme, start), by_codec(w, scheme, start);
+    for (AffineState* s : {&by_kernel, &by_codec}) {
+        at::manual_seed(4);
+        s->tuned.v.copy_(at::randn(s->tuned.v.sizes()) * 0.3);
+        s->tuned.min_scale.copy_(at::rand(s->tuned.min_scale.sizes()) * 0.7 + 0.3);
+        s->tuned.max_scale.copy_(at::rand(s->tuned.max_scale.sizes()) * 0.7 + 0.3);
+        s->gradient = at::randn(w.sizes()).to(at::kDouble);
+        s->gradient[6].zero_();
+    }
+    for (const double range : {0.02, 0.0, 0.02}) {
+        quantize_(by_kernel);
+        quantize_by_codec_(by_codec);
+        QVERIFY(at::equal(by_kernel.values, by_codec.values));
+        QVERIFY((by_kernel.scale == 0).any().item<bool>());
+        step_(by_kernel, {0.05, range});
+        step_by_codec_(by_codec, {0.05, range});
+        QVERIFY(at::equal(by_kernel.tuned.v, by_codec.tuned.v));
+        QVERIFY(at::equal(by_kernel.tuned.min_scale, by_codec.tuned.min_scale));
+        QVERIFY(at::equal(by_kernel.tuned.max_scale, by_codec.tuned.max_scale));
+    }
 }
 
 BITSMITH_TEST(AffineStepsTest)
