@@ -103,6 +103,7 @@ private Q_SLOTS:
     void touchesUpEveryKindOfNumber_data();
     void touchesUpEveryKindOfNumber();
     void saysThatPowersOfTwoStay();
+    void takesMoreStepsWhereMostLayersHaveFewBits();
     void startsByItselfAtFewBits_data();
     void startsByItselfAtFewBits();
     void refusesScalesOfAnotherLayout();
@@ -217,6 +218,26 @@ void TouchUpTest::saysThatPowersOfTwoStay()
     for (const quant::WeightPart& part : quant::kWeightParts) {
         QVERIFY2(are_equal(touched, tuned, part.tensor), part.name);
     }
+}
+
+void TouchUpTest::takesMoreStepsWhereMostLayersHaveFewBits()
+{
+    const auto steps_with = [](const char* four_bits) {
+        const TinyCheckpoint tiny;
+        const TempFolder temp;
+        JobSpec spec = rounding_job(tiny, temp, "W2A16G32");
+        spec.scheme.overrides = {{four_bits, "W4A16G32"}};
+        Recorder recorder;
+        run(spec, false, recorder, {});
+        int64_t steps = 0;
+        for (const StageProgress& progress : recorder.all<StageProgress>()) {
+            steps = progress.unit == "steps" ? progress.total : steps;
+        }
+        return steps;
+    };
+    QCOMPARE(steps_with("*v_proj"), 24);
+    QCOMPARE(steps_with("*mlp*"), 24);
+    QCOMPARE(steps_with("*self_attn*"), 12);
 }
 
 void TouchUpTest::startsByItselfAtFewBits_data()
