@@ -31,8 +31,11 @@ SCHEMES = {
     # auto-round has no NVFP4 with inputs as they are; the judge rounds them as runtimes do.
     "NVFP4": (["--scheme", "NVFP4"], "llm_compressor", {"scheme": "NVFP4"}, "llm_compressor"),
     "Q4_0": (["--scheme", "gguf:q4_0"], "gguf", {"scheme": "GGUF:Q4_0"}, "fake"),
-    "Q2_K": (["--scheme", "gguf:q2_k"], "gguf", {"scheme": "GGUF:Q2_K_S"}, "fake"),
-    "Q4_K": (["--scheme", "gguf:q4_k"], "gguf", {"scheme": "GGUF:Q4_K_S"}, "fake"),
+    # One type for all layers, against llama.cpp; auto-round has K types in mixes only.
+    **{f"Q{bits}_K": (["--scheme", f"gguf:q{bits}_k"], "gguf", None, None) for bits in (2, 4)},
+    # The mixes are the same in both programs: the types of all tensors agree.
+    **{f"Q{bits}_K_S": (["--scheme", f"gguf:q{bits}_k_s"], "gguf", {"scheme": f"GGUF:Q{bits}_K_S"}, f"gguf:q{bits}_k_s")
+       for bits in (2, 4)},
 }
 OURS = {
     "reference": ["--reference-mode"],
@@ -72,6 +75,8 @@ def measure(args, model, scheme, name, seed):
                                        calibration, out, scheme], out.with_suffix(".log"))
         exported = out
     elif name in PEERS:
+        if options is None:
+            sys.exit(f"{name} has no {scheme}")
         result, exported = comparison.run_peer(
             model, calibration, out, args.threads, steps | options | {"seed": seed} | PEERS[name], peer_form)
     else:
@@ -94,7 +99,7 @@ def model_for(args, scheme):
     model = args.work / "model"
     if not (model / "config.json").exists():
         comparison.prepare(args.work, 64, 256)
-    if not scheme.endswith("_K"):
+    if "_K" not in scheme:
         return model
     wide = args.work / "wide-model"
     if not (wide / "config.json").exists():

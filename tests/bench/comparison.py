@@ -65,11 +65,11 @@ def run_ours(model, out, flags, form="auto_round"):
 
 
 def run_peer(model, calibration, out, threads, options, form="auto_round"):
-    """The same by auto-round; gives the folder of its export too."""
+    """The same by auto-round; gives its export too: a folder, or a GGUF file."""
     shutil.rmtree(out, ignore_errors=True)
     result = measured_process.run(
         [sys.executable, "-c", PEER, model, calibration, out, threads, json.dumps(options), form], out.with_suffix(".log"))
-    found = [p.parent for p in out.rglob("config.json")]
+    found = [*out.rglob("*.gguf"), *(p.parent for p in out.rglob("config.json"))]
     if not found:
         sys.exit(f"auto-round wrote no model below {out}")
     return result, found[0]
