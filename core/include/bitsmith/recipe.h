@@ -124,7 +124,8 @@ void visit_fields(Visitor& v, Self& r)
     v("gradient_accumulate_steps", r.gradient_accumulate_steps, range(1, 65536),
         "batches whose gradients are added before a step");
     v("lr", r.lr, range(0, 10), "step size of the rounding values; automatic: 1 / iters");
-    v("minmax_lr", r.minmax_lr, range(0, 10), "step size of the range factors; automatic: lr");
+    v("minmax_lr", r.minmax_lr, range(0, 10),
+        "step size of the range factors; automatic: lr, and 0 for K types");
     v("enable_minmax_tuning", r.enable_minmax_tuning, any_value(), "tune the range of each group");
     v("enable_quanted_input", r.enable_quanted_input, any_value(),
         "feed each block the outputs of the quantized blocks before it");

@@ -109,7 +109,8 @@ const PlannedLayer* first_without_integers(const Plan& plan)
 {
     const auto found =
         std::find_if(plan.layers.begin(), plan.layers.end(), [](const PlannedLayer& layer) {
-            return layer.scheme.is_quantized() && !quant::is_affine(layer.scheme);
+            return layer.scheme.is_quantized() && !quant::is_affine(layer.scheme)
+                && layer.scheme.data_type != DataType::IntDouble;
         });
     return found == plan.layers.end() ? nullptr : &*found;
 }
@@ -123,9 +124,8 @@ void compensated_start(const Subject& s, Issues& found)
     const PlannedLayer* other = r.iters > 0 && s.plan ? first_without_integers(*s.plan) : nullptr;
     if (other != nullptr) {
         found.push_back(finding("recipe.start",
-            concat(
-                "Steps can start from compensated codes of integers with a scale per group, and ",
-                other->name, " is ", scheme_name(other->scheme), "."),
+            concat("Steps can start from compensated codes of integers, and ", other->name, " is ",
+                scheme_name(other->scheme), "."),
             "search"));
     }
     if (r.nsamples == 0) {

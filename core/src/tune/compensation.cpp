@@ -4,6 +4,8 @@
 #include "quant/affine.h"
 #include "quant/compensated.h"
 
+#include <bitsmith/error.h>
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -364,17 +366,20 @@ std::vector<at::Tensor> weights_of(const std::vector<PlannedLinear>& layers)
     return weights;
 }
 
-/// Smallest V with which `weight` [rows, columns] has these codes in the range of `start`.
-at::Tensor offsets_to(
-    const quant::QuantizedWeight& codes, const at::Tensor& weight, const quant::TunedValues& start)
+/// Smallest V with which `weight` [rows, columns] has these codes, integers, under their scales.
+at::Tensor offsets_to(const quant::QuantizedWeight& codes, const at::Tensor& weight)
 {
-    const Scheme& scheme = codes.scheme;
-    const quant::GroupLayout layout(scheme, weight.size(0), weight.size(1));
-    const quant::AffineParameters grid = quant::affine_parameters(start.range, scheme, {});
-    const at::Tensor steps = quant::affine_steps(layout.split(weight.to(at::kFloat)), grid);
+    const quant::CodeGrid grid = quant::codec_for(codes.scheme).code_grid(codes);
+    BITSMITH_ASSERT(grid.elements == nullptr);
+    const quant::GroupLayout layout(codes.scheme, weight.size(0), weight.size(1));
+    const at::Tensor grouped = layout.split(weight.to(at::kFloat));
+    const at::Tensor scale = grid.scale.unsqueeze(-1);
+    const at::Tensor shifted =
+        grid.minimum.defined() ? grouped - grid.minimum.unsqueeze(-1) : grouped;
+    const at::Tensor steps = at::where(scale == 0, 0.0, shifted / scale);
     const at::Tensor numbers = layout.split(codes.codes.to(steps.device(), at::kFloat));
     const at::Tensor wanted = grid.zero.defined() ? numbers - grid.zero.unsqueeze(-1) : numbers;
-    const double last = std::ldexp(1.0, static_cast<int>(scheme.bits)) - 1;
+    const double last = grid.last;
     const double reach = 0.5 - kMargin, infinity = std::numeric_limits<double>::infinity();
     const at::Tensor low = (wanted - reach).masked_fill(numbers == 0, -infinity);
     const at::Tensor high = (wanted + reach).masked_fill(numbers == last, infinity);
@@ -403,7 +408,7 @@ std::vector<quant::TunedValues> compensated_starts(
     std::vector<quant::TunedValues> starts(layers.size());
     over_layers(context, task, layers, originals, [&](std::size_t i, const Compensated& found) {
         starts[i] = found.start;
-        starts[i].v = offsets_to(found.codes, originals[i], found.start);
+        starts[i].v = offsets_to(found.codes, originals[i]);
         at::Tensor& weight = layers[i].linear->weight;
         weight = quant::codec_for(found.codes.scheme).decode(found.codes).to(weight.options());
     });

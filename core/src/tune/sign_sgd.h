@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bitsmith/recipe.h>
+#include <bitsmith/scheme.h>
 
 #include <cstdint>
 
@@ -20,11 +21,13 @@ struct StepSizes
 
 /// Step sizes of one layer. Source: algorithm.md 1.10: the step at `iteration` (from 0) uses
 /// lr · (1 - iteration / iters); lr is 1 / iters unless given, 2 / iters for layers of at most 3
-/// bits from 1000 steps on; the factors use minmax_lr, lr unless given.
+/// bits from 1000 steps on; the factors use minmax_lr, lr unless given. Those of K types stay
+/// unless it is given or the reference followed: under every step all integers of a super-block
+/// would jump.
 class SignSchedule
 {
 public:
-    SignSchedule(const Recipe& recipe, int64_t bits);
+    SignSchedule(const Recipe& recipe, const Scheme& scheme);
 
     StepSizes at(int64_t iteration) const;
 

@@ -140,7 +140,7 @@ public:
                                                                                  : recipe.selection)
     {
         for (const FusedWeight* weight : task.weights) {
-            schedules_.emplace_back(recipe, weight->tuned().scheme().bits);
+            schedules_.emplace_back(recipe, weight->tuned().scheme());
         }
         held_out_.resize(static_cast<std::size_t>(task.holdout));
         std::iota(held_out_.begin(), held_out_.end(), task.inputs.size(0) - task.holdout);

@@ -61,22 +61,23 @@ Recipe recipe_of(int64_t iters, Selection selection)
     return recipe;
 }
 
-BlockInputs inputs_of(at::ScalarType type = at::kFloat)
+BlockInputs inputs_of(at::ScalarType type = at::kFloat, int64_t width = 32)
 {
     at::manual_seed(21);
     BlockInputs inputs;
     // Correlated channels, as in a real model: on white noise nothing beats plain rounding.
-    inputs.reference =
-        (at::randn({16, 12, 6}).matmul(at::randn({6, 32})) * 0.4 + at::randn({16, 12, 32}) * 0.1)
-            .to(type);
-    inputs.quantized = inputs.reference + at::randn({16, 12, 32}).to(type) * 0.02;
+    inputs.reference = (at::randn({16, 12, 6}).matmul(at::randn({6, width})) * 0.4
+        + at::randn({16, 12, width}) * 0.1)
+                           .to(type);
+    inputs.quantized = inputs.reference + at::randn({16, 12, width}).to(type) * 0.02;
     return inputs;
 }
 
 BlockResult tune_tiny(Recorded& recorded, const BlockInputs& inputs, const Recipe& recipe,
     const Scheme& scheme, at::ScalarType type = at::kFloat)
 {
-    TinyBlock block(32, 48, type);
+    const int64_t width = inputs.reference.size(-1);
+    TinyBlock block(width, width * 3 / 2, type);
     const model::BlockShared shared = shared_for(inputs.reference);
     return tune_block(recorded.context, block, shared, inputs, plan_for(block, scheme), recipe);
 }
@@ -351,6 +352,8 @@ void BlockTunerTest::startsFromCompensatedCodes_data()
     Scheme with_minimum = scheme_of(4, false);
     with_minimum.data_type = DataType::IntFloatZero;
     QTest::newRow("floating point minimum") << with_minimum;
+    QTest::newRow("integers under super-scales") << parse_scheme("gguf:q2_k");
+    QTest::newRow("signed integers under super-scales") << parse_scheme("gguf:q3_k");
 }
 
 // Steps too short for the way to the next code leave codes and scales of compensated rounding.
@@ -360,11 +363,13 @@ void BlockTunerTest::startsFromCompensatedCodes()
     Recorded recorded;
     Recipe recipe = recipe_of(0, Selection::Last);
     recipe.start = Start::Compensated;
-    const BlockResult rounded = tune_tiny(recorded, inputs_of(), recipe, scheme);
+    const bool is_double = scheme.data_type == DataType::IntDouble;
+    const BlockInputs inputs = inputs_of(at::kFloat, is_double ? 512 : 32);
+    const BlockResult rounded = tune_tiny(recorded, inputs, recipe, scheme);
     recipe.iters = 2;
     recipe.lr = 1e-6;
     recipe.minmax_lr = 0;
-    const BlockResult stepped = tune_tiny(recorded, inputs_of(), recipe, scheme);
+    const BlockResult stepped = tune_tiny(recorded, inputs, recipe, scheme);
     QCOMPARE(stepped.layers.size(), rounded.layers.size());
     for (std::size_t i = 0; i < rounded.layers.size(); ++i) {
         QVERIFY(at::equal(stepped.layers[i].weight.codes, rounded.layers[i].weight.codes));

@@ -12,6 +12,17 @@
 using namespace bitsmith;
 using namespace bitsmith::tune;
 
+namespace {
+
+Scheme integers(int64_t bits)
+{
+    Scheme scheme;
+    scheme.bits = bits;
+    return scheme;
+}
+
+} // namespace
+
 class ScheduleTest : public QObject
 {
     Q_OBJECT
@@ -21,6 +32,7 @@ private Q_SLOTS:
     void doublesTheRateForFewBitsAndManySteps();
     void obeysGivenRates();
     void leavesFactorsAloneWhenAsked();
+    void leavesFactorsOfSuperScalesAlone();
     void drawsEverySampleOnceBeforeAnyTwice();
     void shufflesAsTheReferenceDoes();
     void dropsTheRestOfARound();
@@ -30,7 +42,7 @@ void ScheduleTest::fallsLinearlyFromOneOverTheSteps()
 {
     Recipe recipe;
     recipe.iters = 200;
-    const SignSchedule schedule(recipe, 4);
+    const SignSchedule schedule(recipe, integers(4));
     QCOMPARE(schedule.at(0).rounding, 1.0 / 200);
     QCOMPARE(schedule.at(50).rounding, 0.75 / 200);
     QCOMPARE(schedule.at(50).range, 0.75 / 200);
@@ -45,10 +57,10 @@ void ScheduleTest::doublesTheRateForFewBitsAndManySteps()
 {
     Recipe recipe;
     recipe.iters = 1000;
-    QCOMPARE(SignSchedule(recipe, 3).at(0).rounding, 2.0 / 1000);
-    QCOMPARE(SignSchedule(recipe, 4).at(0).rounding, 1.0 / 1000);
+    QCOMPARE(SignSchedule(recipe, integers(3)).at(0).rounding, 2.0 / 1000);
+    QCOMPARE(SignSchedule(recipe, integers(4)).at(0).rounding, 1.0 / 1000);
     recipe.iters = 999;
-    QCOMPARE(SignSchedule(recipe, 2).at(0).rounding, 1.0 / 999);
+    QCOMPARE(SignSchedule(recipe, integers(2)).at(0).rounding, 1.0 / 999);
 }
 
 void ScheduleTest::obeysGivenRates()
@@ -56,17 +68,29 @@ void ScheduleTest::obeysGivenRates()
     Recipe recipe;
     recipe.iters = 1000;
     recipe.lr = 5e-3;
-    QCOMPARE(SignSchedule(recipe, 2).at(0).rounding, 5e-3);
-    QCOMPARE(SignSchedule(recipe, 2).at(0).range, 5e-3);
+    QCOMPARE(SignSchedule(recipe, integers(2)).at(0).rounding, 5e-3);
+    QCOMPARE(SignSchedule(recipe, integers(2)).at(0).range, 5e-3);
     recipe.minmax_lr = 1e-3;
-    QCOMPARE(SignSchedule(recipe, 2).at(500).range, 5e-4);
+    QCOMPARE(SignSchedule(recipe, integers(2)).at(500).range, 5e-4);
 }
 
 void ScheduleTest::leavesFactorsAloneWhenAsked()
 {
     Recipe recipe;
     recipe.enable_minmax_tuning = false;
-    QCOMPARE(SignSchedule(recipe, 4).at(0).range, 0.0);
+    QCOMPARE(SignSchedule(recipe, integers(4)).at(0).range, 0.0);
+}
+
+void ScheduleTest::leavesFactorsOfSuperScalesAlone()
+{
+    Recipe recipe;
+    const Scheme scheme = parse_scheme("gguf:q2_k");
+    QCOMPARE(SignSchedule(recipe, scheme).at(0).range, 0.0);
+    recipe.mimic_reference = true;
+    QCOMPARE(SignSchedule(recipe, scheme).at(0).range, 1.0 / 200);
+    recipe.mimic_reference = false;
+    recipe.minmax_lr = 1e-3;
+    QCOMPARE(SignSchedule(recipe, scheme).at(0).range, 1e-3);
 }
 
 void ScheduleTest::drawsEverySampleOnceBeforeAnyTwice()
