@@ -32,6 +32,17 @@ namespace bitsmith::tune {
 
 namespace {
 
+/// Sets a hook on each layer for the lifetime of the result; without hooks, on none.
+template <class Hooks>
+std::deque<model::LinearHookScope> hooked(const std::vector<PlannedLinear>& layers, Hooks& hooks)
+{
+    std::deque<model::LinearHookScope> scopes;
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+        scopes.emplace_back(*layers[i].linear, hooks[i]);
+    }
+    return scopes;
+}
+
 /// One run of tune_block with calibration data.
 class BlockTuner
 {
@@ -62,7 +73,9 @@ private:
     void narrow();
     at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
-    void compute_reference();
+    void compute_reference(const std::vector<PlannedLinear>& layers);
+    bool measures_on_original_path(const std::vector<PlannedLinear>& layers) const;
+    void weigh_next(int64_t first, int64_t count);
     void measure_inputs(const std::vector<PlannedLinear>& layers);
     void smooth(const std::vector<PlannedLinear>& layers);
     std::vector<at::Tensor> input_maxima(const std::vector<PlannedLinear>& layers);
@@ -168,12 +181,30 @@ at::Tensor BlockTuner::advance(const at::Tensor& chain, bool in_place)
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, chain.size(0) - first);
         const at::Tensor hidden = chain.narrow(0, first, count).to(device_);
+        weigh_next(first, count);
         outputs.narrow(0, first, count).copy_(finite_forward(hidden, chain.scalar_type()));
     }
     return outputs;
 }
 
-void BlockTuner::compute_reference()
+/// Without steps, statistics of the inputs come with the reference outputs, for no forward of their
+/// own, where the weights of positions are known before these are.
+bool BlockTuner::measures_on_original_path(const std::vector<PlannedLinear>& layers) const
+{
+    return recipe_.iters == 0 && recipe_.objective == Objective::Mse
+        && (recipe_.start == Start::Search || wants_smoothing(recipe_, layers));
+}
+
+/// Which samples statistics see next.
+void BlockTuner::weigh_next(int64_t first, int64_t count)
+{
+    for (InputImportanceHook& hook : seen_) {
+        hook.set_token_weights(
+            position_weights_.defined() ? position_weights_.narrow(0, first, count) : at::Tensor());
+    }
+}
+
+void BlockTuner::compute_reference(const std::vector<PlannedLinear>& layers)
 {
     // Compensation needs the inputs again.
     const bool is_used =
@@ -183,7 +214,17 @@ void BlockTuner::compute_reference()
     if (!chain_.is_alias_of(inputs_.reference)) {
         require_finite(chain_, inputs + " on the quantized path");
     }
-    result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_used);
+    {
+        if (measures_on_original_path(layers)) {
+            position_weights_ = inputs_.mask;
+            seen_.assign(layers.size(), InputImportanceHook(/*wants_magnitudes=*/true));
+        }
+        const auto hooks = hooked(layers, seen_);
+        result_.reference_outputs = advance(inputs_.reference, inputs_.reuse && !is_used);
+    }
+    if (wide_) {
+        seen_.clear(); // what overflowed is among them
+    }
     if (largest_input <= kHalfMax && largest_output_ > kHalfMax) {
         context_.events.warn("fp16_overflow",
             concat("block ", block_.index, " has outputs up to ", largest_output_,
@@ -206,10 +247,7 @@ std::vector<at::Tensor> BlockTuner::input_maxima(const std::vector<PlannedLinear
     }
     const at::NoGradGuard no_grad;
     std::vector<InputMaxHook> hooks(layers.size());
-    std::deque<model::LinearHookScope> scopes;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        scopes.emplace_back(*layers[i].linear, hooks[i]);
-    }
+    const auto scopes = hooked(layers, hooks);
     for (int64_t first = 0; first < chain_.size(0); first += micro_batch_) {
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, chain_.size(0) - first);
@@ -250,20 +288,13 @@ void BlockTuner::measure_inputs(const std::vector<PlannedLinear>& layers)
 {
     const at::NoGradGuard no_grad;
     seen_.assign(layers.size(), InputImportanceHook(/*wants_magnitudes=*/true));
-    std::deque<model::LinearHookScope> hooks;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        hooks.emplace_back(*layers[i].linear, seen_[i]);
-    }
+    const auto hooks = hooked(layers, seen_);
     const int64_t wanted = (kStatisticsTokens + chain_.size(1) - 1) / chain_.size(1);
     const int64_t samples = std::min(chain_.size(0), wanted);
     for (int64_t first = 0; first < samples; first += micro_batch_) {
         context_.checkpoint();
         const int64_t count = std::min(micro_batch_, samples - first);
-        for (InputImportanceHook& hook : seen_) {
-            hook.set_token_weights(position_weights_.defined()
-                    ? position_weights_.narrow(0, first, count)
-                    : at::Tensor());
-        }
+        weigh_next(first, count);
         forward(chain_.narrow(0, first, count).to(device_));
     }
 }
@@ -279,8 +310,10 @@ void BlockTuner::smooth(const std::vector<PlannedLinear>& layers)
     if (inputs.empty()) {
         return;
     }
-    measure_inputs(layers);
-    SmoothedBlock smoothed = smooth_inputs(context_, inputs, seen_, layers);
+    if (seen_.empty()) {
+        measure_inputs(layers);
+    }
+    SmoothedBlock smoothed = smooth_inputs(context_, inputs, seen_, layers, recipe_.start);
     factors_ = std::move(smoothed.factors);
     result_.norms = std::move(smoothed.norms);
 }
@@ -411,12 +444,8 @@ void BlockTuner::measure_outputs(std::vector<PlannedLinear>& layers)
     const int64_t count = (OutputErrorHook::kTokens + chain_.size(1) - 1) / chain_.size(1);
     const at::Tensor hidden = chain_.narrow(0, 0, std::min(count, chain_.size(0))).to(device_);
     while (true) {
-        std::deque<OutputErrorHook> statistics;
-        std::deque<model::LinearHookScope> hooks;
-        for (std::size_t i = 0; i < layers.size(); ++i) {
-            statistics.emplace_back(originals_[i]);
-            hooks.emplace_back(*layers[i].linear, statistics.back());
-        }
+        std::deque<OutputErrorHook> statistics(originals_.begin(), originals_.end());
+        const auto hooks = hooked(layers, statistics);
         const at::Tensor outputs = forward(hidden);
         for (std::size_t i = 0; i < layers.size(); ++i) {
             statistics[i].report(result_.layers[i].errors);
@@ -540,7 +569,7 @@ BlockResult BlockTuner::run(std::vector<PlannedLinear> layers)
     result_.kept = set_apart(layers, inputs_);
     const int64_t iters = layers.empty() ? 0 : recipe_.iters;
     context_.events.emit(BlockStarted{block_.index, static_cast<int64_t>(layers.size()), iters});
-    compute_reference();
+    compute_reference(layers);
     result_.cache = round_cache(context_, block_, recipe_.static_kv_dtype, chain_, micro_batch_,
         [this](const at::Tensor& hidden) { forward(hidden.to(device_)); });
     smooth(layers);

@@ -45,13 +45,22 @@ ReaderRows rows_of(const PlannedLinear& reader)
     return {reader.planned->scheme, weight.slice(0, 0, std::nullopt, step).to(at::kFloat)};
 }
 
-/// Σ h (Ŵ/s - W)² of rows whose columns are scaled by s while they are rounded; h [columns].
-double rounding_error(
-    const ReaderRows& reader, const at::Tensor& scales, const at::Tensor& importance)
+/// Σ h (Ŵ/s - W)² of rows whose columns are scaled by s while they are rounded, plainly or in
+/// searched ranges; h [columns].
+double rounding_error(const ReaderRows& reader, const at::Tensor& scales,
+    const at::Tensor& importance, bool is_searched)
 {
-    const at::Tensor rounded =
-        quant::codec_for(reader.scheme).fake_quantize(reader.weight * scales, reader.scheme, {})
-        / scales;
+    const quant::Codec& codec = quant::codec_for(reader.scheme);
+    const at::Tensor scaled = reader.weight * scales;
+    quant::TunedValues start;
+    if (is_searched) {
+        if (quant::has_tensor_scale(reader.scheme)) {
+            start.tensor_max = scaled.abs().amax().reshape({1});
+        }
+        start.range =
+            codec.search(scaled, reader.scheme, importance / scales.square(), start.tensor_max);
+    }
+    const at::Tensor rounded = codec.fake_quantize(scaled, reader.scheme, start) / scales;
     return at::dot((rounded - reader.weight).square_().sum(0), importance).item<double>();
 }
 
@@ -65,32 +74,35 @@ at::Tensor row_factors(const model::FoldableInput& input, const at::Tensor& scal
 
 /// The scales of smallest error; undefined when that is no scales at all.
 at::Tensor best_scales(RunContext& context, const model::FoldableInput& input,
-    const InputImportanceHook& seen, const std::vector<PlannedLinear>& layers)
+    const InputImportanceHook& seen, const std::vector<PlannedLinear>& layers, Start start)
 {
     std::vector<ReaderRows> readers;
     for (const model::Linear* reader : input.readers) {
         readers.push_back(rows_of(*find(layers, reader)));
     }
-    const auto error = [&](const at::Tensor& scales) {
+    const auto error = [&](const at::Tensor& scales, bool is_searched) {
         double sum = 0;
         for (const ReaderRows& reader : readers) {
-            sum += rounding_error(reader, scales, seen.importance());
+            sum += rounding_error(reader, scales, seen.importance(), is_searched);
         }
         return sum;
     };
     const at::Tensor magnitudes = seen.magnitudes() / seen.weight();
-    double smallest = error(at::ones_like(magnitudes));
+    const at::Tensor none = at::ones_like(magnitudes);
+    double smallest = error(none, false);
     at::Tensor best;
     for (int64_t i = 1; i < kGrid; ++i) {
         context.checkpoint();
         const double alpha = static_cast<double>(i) / static_cast<double>(kGrid);
         const at::Tensor scales = representable_scales(input, scales_for(magnitudes, alpha));
-        if (const double found = error(scales); found < smallest) {
+        if (const double found = error(scales, false); found < smallest) {
             smallest = found;
             best = scales;
         }
     }
-    return best;
+    const bool is_lost =
+        best.defined() && start == Start::Search && error(best, true) >= error(none, true);
+    return is_lost ? at::Tensor() : best;
 }
 
 } // namespace
@@ -181,7 +193,8 @@ void fold_scales(const model::FoldableInput& input, const at::Tensor& scales)
 }
 
 SmoothedBlock smooth_inputs(RunContext& context, const std::vector<model::FoldableInput>& inputs,
-    const std::vector<InputImportanceHook>& seen, const std::vector<PlannedLinear>& layers)
+    const std::vector<InputImportanceHook>& seen, const std::vector<PlannedLinear>& layers,
+    Start start)
 {
     const at::NoGradGuard no_grad;
     SmoothedBlock smoothed;
@@ -194,7 +207,7 @@ SmoothedBlock smooth_inputs(RunContext& context, const std::vector<model::Foldab
         if (!carried.importance().defined()) {
             continue; // an expert that no token reached
         }
-        const at::Tensor scales = best_scales(context, input, carried, layers);
+        const at::Tensor scales = best_scales(context, input, carried, layers, start);
         if (!scales.defined()) {
             continue;
         }

@@ -36,9 +36,11 @@ struct SmoothedBlock
 
 /// Scales each of `inputs` by s = m^α / √(max m^α · min m^α), m the mean magnitude of a channel,
 /// with that α of 0, 1/20 ... 19/20 whose plain rounding has the smallest Σ h (Ŵ/s - W)² over the
-/// readers. α = 0 changes nothing. `seen` by each layer, with magnitudes. Reaches
-/// a checkpoint with every α.
+/// readers. α = 0 changes nothing, and is taken too where ranges will be searched (`start`) and
+/// searched ranges lose by that α: they leave less to smooth. `seen` by each layer, with magnitudes.
+/// Reaches a checkpoint with every α.
 SmoothedBlock smooth_inputs(RunContext& context, const std::vector<model::FoldableInput>& inputs,
-    const std::vector<InputImportanceHook>& seen, const std::vector<PlannedLinear>& layers);
+    const std::vector<InputImportanceHook>& seen, const std::vector<PlannedLinear>& layers,
+    Start start);
 
 } // namespace bitsmith::tune

@@ -101,6 +101,7 @@ private Q_SLOTS:
     void ignoresMaskedPositions();
     void startsBetterFromSearchedRanges();
     void roundsToSearchedRanges();
+    void searchesByInputsOfTheOriginalPathWithoutSteps();
     void compensatesWithoutSteps();
     void startsFromCompensatedCodes_data();
     void startsFromCompensatedCodes();
@@ -324,6 +325,33 @@ void BlockTunerTest::roundsToSearchedRanges()
     const BlockResult result = tune_tiny(recorded, inputs_of(), recipe, scheme_of(2));
     QVERIFY(result.summary.loss < 0.9 * result.summary.loss_rtn);
     QCOMPARE(result.summary.loss, result.summary.loss_start);
+}
+
+void BlockTunerTest::searchesByInputsOfTheOriginalPathWithoutSteps()
+{
+    const Scheme scheme = scheme_of(2);
+    const at::Tensor weight = TinyBlock(32, 48).up.weight;
+    const quant::Codec& codec = quant::codec_for(scheme);
+    const auto codes_by = [&](const at::Tensor& inputs) {
+        quant::TunedValues start;
+        start.range = codec.search(weight, scheme, inputs.flatten(0, 1).square().sum(0), {});
+        return codec.encode(weight, scheme, start).codes;
+    };
+    BlockInputs inputs = inputs_of();
+    inputs.quantized = inputs.reference * at::linspace(0.1, 3, 32);
+    const at::Tensor by_original = codes_by(inputs.reference);
+    const at::Tensor by_quantized = codes_by(inputs.quantized);
+    QVERIFY(!at::equal(by_original, by_quantized));
+    Recorded recorded;
+    Recipe recipe = recipe_of(0, Selection::Last);
+    recipe.start = Start::Search;
+    QVERIFY(
+        at::equal(tune_tiny(recorded, inputs, recipe, scheme).layers[0].weight.codes, by_original));
+    // Where positions are weighed by outputs, these have to be known first.
+    inputs.mask = at::ones({16, 12});
+    recipe.objective = Objective::InverseNorm;
+    QVERIFY(!at::equal(
+        tune_tiny(recorded, inputs, recipe, scheme).layers[0].weight.codes, by_original));
 }
 
 void BlockTunerTest::compensatesWithoutSteps()

@@ -48,6 +48,16 @@ std::unique_ptr<model::DecoderBlock> block_with_outliers(int64_t inner = 48)
     return block;
 }
 
+/// Weights that lose nothing in 3 bits in the right ranges, but not in those of their largest magnitudes.
+void put_on_grid(model::DecoderBlock& block)
+{
+    for (const model::BlockLinear& entry : block.linears()) {
+        at::Tensor& weight = entry.linear->weight;
+        weight = at::randint(-3, 4, weight.sizes()).to(at::kFloat) * 0.125;
+        weight.slice(1, 0, std::nullopt, 16).fill_(0.375);
+    }
+}
+
 Plan plan_for(model::DecoderBlock& block, const std::string& scheme, const std::string& kept = "-")
 {
     Plan plan;
@@ -68,9 +78,13 @@ struct Tuned
     BlockInputs inputs;
     BlockResult result;
 
-    explicit Tuned(const Recipe& recipe, const std::string& kept = "-", int64_t inner = 48)
+    explicit Tuned(const Recipe& recipe, const std::string& kept = "-", int64_t inner = 48,
+        bool is_on_grid = false)
         : block(block_with_outliers(inner))
     {
+        if (is_on_grid) {
+            put_on_grid(*block);
+        }
         at::manual_seed(5);
         inputs.reference = at::randn({8, kTokens, 32});
         inputs.quantized = inputs.reference + at::randn({8, kTokens, 32}) * 0.01;
@@ -117,6 +131,7 @@ private Q_SLOTS:
     void losesLessWithOutliers_data();
     void losesLessWithOutliers();
     void choosesByAFewOfManyRows();
+    void leavesAloneWhatSearchedRangesHold();
     void factorsAreThoseOfTheWeights();
     void leavesInputsOfKeptLayersAlone();
     void changesNothingWhenOff();
@@ -249,6 +264,17 @@ void SmoothingTest::choosesByAFewOfManyRows()
         QCOMPARE(awq.layer(name).weight.rows(), int64_t{700});
         QVERIFY(*awq.layer(name).errors.out_mse < 0.8 * *off.layer(name).errors.out_mse);
     }
+}
+
+void SmoothingTest::leavesAloneWhatSearchedRangesHold()
+{
+    Recipe recipe = recipe_of(Smoothing::Awq);
+    const Tuned plain(recipe, "-", 48, /*is_on_grid=*/true);
+    QVERIFY(plain.layer("q_proj").factors.defined());
+    recipe.start = Start::Search;
+    const Tuned searched(recipe, "-", 48, /*is_on_grid=*/true);
+    QVERIFY(!searched.layer("q_proj").factors.defined());
+    QCOMPARE(searched.layer("q_proj").errors.mse, 0.0);
 }
 
 void SmoothingTest::factorsAreThoseOfTheWeights()
