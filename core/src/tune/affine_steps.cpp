@@ -121,8 +121,8 @@ void set_super_scales(AffineState& s)
     const at::NoGradGuard no_grad;
     const quant::GroupNumbers numbers = quant::stored_numbers(s.range, s.scheme, s.tuned);
     s.scale = numbers.scale.contiguous();
-    s.offset = s.scheme.sym ? at::full_like(s.scale, std::ldexp(1.0, int(s.scheme.bits) - 1))
-                            : numbers.minimum.neg().contiguous();
+    const double center = std::ldexp(1.0, static_cast<int>(s.scheme.bits) - 1);
+    s.offset = s.scheme.sym ? at::full_like(s.scale, center) : numbers.minimum.neg().contiguous();
     s.scale_gradient = at::empty_like(s.scale);
     s.offset_gradient = at::empty_like(s.scale);
 }

@@ -31,8 +31,8 @@ struct AffineState
     at::Tensor scale_gradient, offset_gradient;
 };
 
-/// Writes values, and scale and offset of affine schemes and K types. Schemes without kernels are tuned through
-/// the derivatives of their codec.
+/// Writes values, and scale and offset of affine schemes and K types. Schemes without kernels are
+/// tuned through the derivatives of their codec.
 void quantize_(AffineState& state);
 /// Moves the tuned values against the sign of their gradients. Needs the scale and offset of
 /// quantize_ with the same tuned values. Source: algorithm.md 1.10, 1.20.
