@@ -49,6 +49,7 @@ JobSpec job(const TinyCheckpoint& tiny, const TempFolder& temp, const std::strin
 {
     JobSpec spec = calibrated_job(tiny, temp, scheme, named_recipe("opt_rtn"));
     spec.recipe.smoothing = Smoothing::Awq;
+    spec.recipe.start = Start::MinMax; // searched ranges leave nothing to smooth here
     return spec;
 }
 
