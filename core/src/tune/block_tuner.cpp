@@ -74,6 +74,7 @@ private:
     at::Tensor finite_forward(const at::Tensor& hidden, at::ScalarType stored);
     at::Tensor advance(const at::Tensor& chain, bool in_place);
     void compute_reference(const std::vector<PlannedLinear>& layers);
+    bool knows_importance(const std::vector<PlannedLinear>& layers) const;
     bool measures_on_original_path(const std::vector<PlannedLinear>& layers) const;
     void weigh_next(int64_t first, int64_t count);
     void measure_inputs(const std::vector<PlannedLinear>& layers);
@@ -187,12 +188,21 @@ at::Tensor BlockTuner::advance(const at::Tensor& chain, bool in_place)
     return outputs;
 }
 
+/// Whether the caller says of every layer what its input channels carry.
+bool BlockTuner::knows_importance(const std::vector<PlannedLinear>& layers) const
+{
+    return std::ranges::all_of(layers, [this](const PlannedLinear& layer) {
+        return known_importance(inputs_, layer.linear->name).defined();
+    });
+}
+
 /// Without steps, statistics of the inputs come with the reference outputs, for no forward of their
 /// own, where the weights of positions are known before these are.
 bool BlockTuner::measures_on_original_path(const std::vector<PlannedLinear>& layers) const
 {
     return recipe_.iters == 0 && recipe_.objective == Objective::Mse
-        && (recipe_.start == Start::Search || wants_smoothing(recipe_, layers));
+        && ((recipe_.start == Start::Search && !knows_importance(layers))
+            || wants_smoothing(recipe_, layers));
 }
 
 /// Which samples statistics see next.
@@ -326,8 +336,7 @@ std::vector<at::Tensor> BlockTuner::input_importance(const std::vector<PlannedLi
     for (const PlannedLinear& layer : layers) {
         importance.push_back(known_importance(inputs_, layer.linear->name));
     }
-    const auto is_unknown = [](const at::Tensor& known) { return !known.defined(); };
-    if (seen_.empty() && std::ranges::any_of(importance, is_unknown)) {
+    if (seen_.empty() && !knows_importance(layers)) {
         measure_inputs(layers);
     }
     for (std::size_t i = 0; i < layers.size(); ++i) {
