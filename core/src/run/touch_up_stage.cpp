@@ -56,10 +56,11 @@ Pace pace_for(const Plan& plan)
     for (const PlannedLayer& layer : plan.layers) {
         all += is_in_reach(layer) ? 1 : 0;
         few += is_in_reach(layer) && layer.scheme.bits <= kFewBits ? 1 : 0;
-        for (const quant::TunablePart& part : parts_of(layer)) {
+        const std::vector<quant::TunablePart> parts = parts_of(layer);
+        for (const quant::TunablePart& part : parts) {
             has_codes = has_codes || part.numbers != nullptr;
         }
-        has_minima = has_minima || parts_of(layer).size() > 1;
+        has_minima = has_minima || parts.size() > 1;
     }
     const bool has_few = 2 * few > all;
     const bool goes_far = has_few && !has_minima;

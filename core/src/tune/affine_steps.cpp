@@ -23,21 +23,23 @@ using quant::Affine;
 /// Elements below which a thread is not worth waking.
 constexpr int64_t kGrainElements = 1 << 15;
 
+/// Whether integers under super-scales are the scales and minima of groups.
+bool has_super_scales(const AffineState& state)
+{
+    return state.scheme.data_type == DataType::IntDouble;
+}
+
+/// Whether the kernels of affine schemes take this weight, K types among them.
 bool runs_on_kernels(const AffineState& state)
 {
-    return state.weight.is_cpu() && !state.layout.per_tensor;
+    return state.weight.is_cpu() && !state.layout.per_tensor
+        && (quant::is_affine(state.scheme) || has_super_scales(state));
 }
 
 /// The codec whose kernels take this weight; null for others.
 const quant::GridCodec* grid_kernel_codec(const AffineState& state)
 {
     return runs_on_grid_kernels(state) ? quant::find_grid_codec(state.scheme) : nullptr;
-}
-
-/// Whether integers under super-scales are the scales and minima of groups.
-bool has_super_scales(const AffineState& state)
-{
-    return state.scheme.data_type == DataType::IntDouble;
 }
 
 /// K types are affine once integers and super-scales are given.
@@ -186,14 +188,11 @@ void quantize_(AffineState& state)
     if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return quantize_grid_(state, *codec);
     }
-    const bool is_double = has_super_scales(state), has_kernels = runs_on_kernels(state);
-    if (is_double ? !has_kernels : !quant::is_affine(state.scheme)) {
-        return quantize_by_codec_(state);
+    if (!runs_on_kernels(state)) {
+        return quant::is_affine(state.scheme) ? quantize_by_expressions_(state)
+                                              : quantize_by_codec_(state);
     }
-    if (!has_kernels) {
-        return quantize_by_expressions_(state);
-    }
-    if (is_double) {
+    if (has_super_scales(state)) {
         set_super_scales(state);
     }
     AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "quantize_", [&] {
@@ -208,12 +207,9 @@ void step_(AffineState& state, const StepSizes& sizes)
     if (const quant::GridCodec* codec = grid_kernel_codec(state)) {
         return step_grid_(state, *codec, sizes);
     }
-    const bool is_double = has_super_scales(state), has_kernels = runs_on_kernels(state);
-    if (is_double ? !has_kernels : !quant::is_affine(state.scheme)) {
-        return step_by_codec_(state, sizes);
-    }
-    if (!has_kernels) {
-        return step_by_expressions_(state, sizes);
+    if (!runs_on_kernels(state)) {
+        return quant::is_affine(state.scheme) ? step_by_expressions_(state, sizes)
+                                              : step_by_codec_(state, sizes);
     }
     AT_DISPATCH_FLOATING_TYPES(state.weight.scalar_type(), "step_", [&] {
         const AffineArrays<scalar_t> arrays = arrays_of<scalar_t>(state);
@@ -223,7 +219,7 @@ void step_(AffineState& state, const StepSizes& sizes)
                     static_cast<scalar_t>(sizes.range), sizes.open_ends});
         });
     });
-    if (is_double && sizes.range != 0) {
+    if (has_super_scales(state) && sizes.range != 0) {
         step_super_scales(state, sizes.range);
     }
 }

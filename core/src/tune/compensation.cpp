@@ -372,17 +372,14 @@ at::Tensor offsets_to(const quant::QuantizedWeight& codes, const at::Tensor& wei
     const quant::CodeGrid grid = quant::codec_for(codes.scheme).code_grid(codes);
     BITSMITH_ASSERT(grid.elements == nullptr);
     const quant::GroupLayout layout(codes.scheme, weight.size(0), weight.size(1));
-    const at::Tensor grouped = layout.split(weight.to(at::kFloat));
-    const at::Tensor scale = grid.scale.unsqueeze(-1);
-    const at::Tensor shifted =
-        grid.minimum.defined() ? grouped - grid.minimum.unsqueeze(-1) : grouped;
-    const at::Tensor steps = at::where(scale == 0, 0.0, shifted / scale);
+    const at::Tensor steps = at::where(grid.scale.unsqueeze(-1) == 0, 0.0,
+        quant::affine_steps(
+            layout.split(weight.to(at::kFloat)), {grid.scale, grid.zero, grid.minimum}));
     const at::Tensor numbers = layout.split(codes.codes.to(steps.device(), at::kFloat));
     const at::Tensor wanted = grid.zero.defined() ? numbers - grid.zero.unsqueeze(-1) : numbers;
-    const double last = grid.last;
     const double reach = 0.5 - kMargin, infinity = std::numeric_limits<double>::infinity();
     const at::Tensor low = (wanted - reach).masked_fill(numbers == 0, -infinity);
-    const at::Tensor high = (wanted + reach).masked_fill(numbers == last, infinity);
+    const at::Tensor high = (wanted + reach).masked_fill(numbers == grid.last, infinity);
     return at::minimum(at::maximum(steps, low), high) - steps;
 }
 

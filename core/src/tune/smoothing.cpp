@@ -54,11 +54,7 @@ double rounding_error(const ReaderRows& reader, const at::Tensor& scales,
     const at::Tensor scaled = reader.weight * scales;
     quant::TunedValues start;
     if (is_searched) {
-        if (quant::has_tensor_scale(reader.scheme)) {
-            start.tensor_max = scaled.abs().amax().reshape({1});
-        }
-        start.range =
-            codec.search(scaled, reader.scheme, importance / scales.square(), start.tensor_max);
+        start.range = codec.search(scaled, reader.scheme, importance / scales.square(), {});
     }
     const at::Tensor rounded = codec.fake_quantize(scaled, reader.scheme, start) / scales;
     return at::dot((rounded - reader.weight).square_().sum(0), importance).item<double>();
