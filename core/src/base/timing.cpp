@@ -36,6 +36,14 @@ int64_t peak_rss_bytes()
     return status_bytes("VmHWM");
 }
 
+void keep_free_memory()
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 512 << 20);
+#endif
+}
+
 void release_free_memory()
 {
 #ifdef __GLIBC__

@@ -24,6 +24,10 @@ private:
 
 int64_t rss_bytes();
 int64_t peak_rss_bytes();
+/// From here on memory that is freed stays with this process, up to half a gigabyte of it; buffers
+/// of 64 MiB and more go back at once. Otherwise every step takes and clears its pages anew: tuning
+/// spent 15 % of its time on that.
+void keep_free_memory();
 /// Gives memory that the allocator keeps for reuse back to the system; milliseconds.
 void release_free_memory();
 int64_t now_ms(); ///< since the Unix epoch

@@ -37,7 +37,7 @@ EvalReport evaluate(const EvalOptions& options, Observer& observer, RunControl c
 {
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), tensor::resolve_device(options.device), 0};
-    tensor::set_threads(options.threads);
+    tensor::set_up_cpu(options.threads);
     const StageScope stage(context, Stage::Evaluate, options.model);
 
     const auto source = source::open_model(options.model);

@@ -38,7 +38,7 @@ std::string generate(const GenerateOptions& options, Observer& observer, RunCont
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), tensor::resolve_device(options.device),
         static_cast<uint64_t>(options.seed)};
-    tensor::set_threads(options.threads);
+    tensor::set_up_cpu(options.threads);
     const auto source = source::open_model(options.model);
     const hf::TextSide text = source->load_text();
     const std::vector<int32_t> prompt =

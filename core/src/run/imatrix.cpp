@@ -160,7 +160,7 @@ ImatrixReport write_importance(
     EventEmitter emitter(observer);
     RunContext context{emitter, std::move(control), tensor::resolve_device(options.device),
         static_cast<uint64_t>(spec.runtime.seed)};
-    tensor::set_threads(options.threads);
+    tensor::set_up_cpu(options.threads);
     const auto source = open(context, options.model);
 
     const StageScope stage(context, Stage::Calibrate, options.dataset);

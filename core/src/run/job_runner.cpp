@@ -124,7 +124,7 @@ void JobRunner::Impl::load()
 {
     const StageScope stage(context, Stage::Load, spec.model.path);
     context.device = tensor::resolve_device(spec.runtime.device);
-    tensor::set_threads(spec.runtime.threads);
+    tensor::set_up_cpu(spec.runtime.threads);
     source = source::open_model(spec.model.path);
     require_no_errors(context, check(spec, &source->info));
     for (const std::string& warning : source->info.warnings) {

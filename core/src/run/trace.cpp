@@ -34,7 +34,7 @@ at::Tensor trace_ids(const TraceOptions& options, const source::ModelSource& sou
 void trace(const TraceOptions& options, RunControl control)
 {
     const at::NoGradGuard no_grad;
-    tensor::set_threads(options.threads);
+    tensor::set_up_cpu(options.threads);
     const auto source = source::open_model(options.model);
     const at::Tensor ids = trace_ids(options, *source);
     model::CausalLm model(source->spec, source->tensors, at::kFloat);

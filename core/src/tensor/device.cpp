@@ -122,8 +122,9 @@ c10::ScalarType compute_type(const c10::Device& device)
                                                 : c10::ScalarType::Float;
 }
 
-void set_threads(int64_t threads)
+void set_up_cpu(int64_t threads)
 {
+    keep_free_memory();
     const auto cores = static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
     at::set_num_threads(static_cast<int>(threads > 0 ? threads : cores));
 }

@@ -16,8 +16,9 @@ std::string resolve_device(std::string_view wish);
 c10::Device to_device(std::string_view resolved);
 /// Element type that computations run in: bf16 where the device is fast at it, otherwise fp32.
 c10::ScalarType compute_type(const c10::Device& device);
-/// Sets LibTorch's thread count once; 0: all cores.
-void set_threads(int64_t threads);
+/// Before anything is computed: LibTorch's thread count, 0: all cores; and memory that is freed is
+/// kept for reuse.
+void set_up_cpu(int64_t threads);
 /// Bytes that this process holds on the device: of the process for the CPU, taken from the card by
 /// LibTorch's allocator for CUDA.
 int64_t device_bytes_used(const c10::Device& device);

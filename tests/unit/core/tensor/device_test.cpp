@@ -84,11 +84,11 @@ void DeviceTest::resolvesAutoToTheFirstUsableCard()
 void DeviceTest::setsTheNumberOfThreads()
 {
     const int before = at::get_num_threads();
-    set_threads(1);
+    set_up_cpu(1);
     QCOMPARE(at::get_num_threads(), 1);
-    set_threads(0);
+    set_up_cpu(0);
     QVERIFY(at::get_num_threads() >= 1);
-    set_threads(before);
+    set_up_cpu(before);
 }
 
 void DeviceTest::computesOnTheCardThatIsListed()
