@@ -50,7 +50,6 @@ DecoderSpec gpt_oss_spec(const Json& whole)
     for (BlockSpec& block : spec.blocks) {
         block.norm = spec.final_norm;
         block.attention.has_sinks = true;
-        block.attention.softmax_in_fp32 = false;
         block.mlp.act = Activation::GptOssClamped;
         block.moe = moe;
     }

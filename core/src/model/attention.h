@@ -29,8 +29,9 @@ private:
     };
     Heads project(const at::Tensor& x) const;
     at::Tensor attend(const Heads& heads, const BlockShared& shared) const;
-    /// The formula of models.md 1.4, for softcap and sinks.
-    at::Tensor attend_eager(const Heads& heads, const at::Tensor& mask) const;
+    /// The formula of models.md 1.4 with all scores in memory: for softcap and sinks, and where it is
+    /// faster.
+    at::Tensor attend_by_products(const Heads& heads, const at::Tensor& mask) const;
 };
 
 } // namespace bitsmith::model

@@ -192,7 +192,6 @@ struct AttentionSpec
     double softcap = 0, clip = 0; // 0 = off
     bool q_bias = false, kv_bias = false, o_bias = false;
     bool has_sinks = false, has_output_gate = false, has_value_norm = false, value_is_key = false;
-    bool softmax_in_fp32 = true;
     QkNorm qk_norm = QkNorm::None;
     NormSpec qk_norm_spec;
     std::optional<NormSpec> sub_norm;

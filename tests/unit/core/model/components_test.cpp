@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Norms, rotary frequencies, masks, routers and activations against values worked out by hand or by
 // a second, plain formula.
+#include "model/attention.h"
 #include "model/block_shared.h"
 #include "model/expert_storage.h"
 #include "model/mlp.h"
@@ -28,6 +29,40 @@ bool close(const at::Tensor& a, const at::Tensor& b, double tolerance = 1e-6)
         && at::allclose(a.to(at::kDouble), b.to(at::kDouble), tolerance, tolerance);
 }
 
+/// Four query heads on two key/value heads; the output is the heads side by side.
+Attention grouped_attention(MaskKind mask, at::ScalarType type)
+{
+    at::manual_seed(5);
+    Attention attention;
+    attention.spec.n_heads = 4;
+    attention.spec.n_kv_heads = 2;
+    attention.spec.head_dim = attention.spec.value_dim = 8;
+    attention.spec.scale = 1 / std::sqrt(8.0);
+    attention.spec.mask = mask;
+    attention.spec.window = 3;
+    const auto layer = [&](int64_t rows) {
+        // Rounded in both types, so that they hold the same numbers.
+        return Linear({}, at::randn({rows, 32}).to(at::kBFloat16).to(type).div_(4), {});
+    };
+    attention.q = layer(32);
+    attention.k = layer(16);
+    attention.v = layer(16);
+    attention.o = Linear({}, at::eye(32, type), {});
+    return attention;
+}
+
+/// Output for `x` and the gradient of the sum of squares of the last tokens', both fp32.
+std::pair<at::Tensor, at::Tensor> attended(
+    MaskKind mask, const at::Tensor& x, const at::Tensor& padding)
+{
+    const at::Tensor input = x.detach().requires_grad_();
+    const BlockShared shared(x.size(1), 0, x.options(), padding);
+    const at::Tensor output =
+        grouped_attention(mask, x.scalar_type()).forward(input, shared, nullptr, nullptr);
+    output.narrow(1, 3, x.size(1) - 3).to(at::kFloat).square().sum().backward();
+    return {output.detach().to(at::kFloat), input.grad().to(at::kFloat)};
+}
+
 } // namespace
 
 class ModelComponentsTest : public QObject
@@ -50,6 +85,8 @@ private Q_SLOTS:
     void slidingMaskCountsTheTokenItself();
     void masksPastTokensAndPadding();
     void givesNoMaskWhenNothingIsHidden();
+    void attendsInBf16AsInFp32_data();
+    void attendsInBf16AsInFp32();
     void renormalisesTheChosenExpertsWhenAsked();
     void takesTheSoftmaxOverTheChosenExperts();
     void clampsGptOssGates();
@@ -228,6 +265,29 @@ void ModelComponentsTest::givesNoMaskWhenNothingIsHidden()
     QVERIFY(whole.impl().mask(MaskKind::Sliding, 4).causal); // the window covers everything
     QCOMPARE(&whole.impl().mask(MaskKind::Sliding, 9), &whole.impl().mask(MaskKind::Causal, 0));
     QVERIFY_EXCEPTION_THROWN(whole.impl().mask(MaskKind::Chunked, 2), Error);
+}
+
+void ModelComponentsTest::attendsInBf16AsInFp32_data()
+{
+    QTest::addColumn<int>("mask");
+    QTest::addColumn<bool>("padded");
+    QTest::newRow("causal") << int(MaskKind::Causal) << false;
+    QTest::newRow("window") << int(MaskKind::Sliding) << false;
+    QTest::newRow("padding") << int(MaskKind::Causal) << true;
+}
+
+/// The two take different ways: products of matrices, and LibTorch's fused kernel.
+void ModelComponentsTest::attendsInBf16AsInFp32()
+{
+    QFETCH(int, mask);
+    QFETCH(bool, padded);
+    const at::Tensor x = at::randn({2, 7, 32}).to(at::kBFloat16);
+    const at::Tensor padding = padded ? at::tensor({0, 3}, at::kLong) : at::Tensor();
+    const auto kind = static_cast<MaskKind>(mask);
+    const auto [narrow, narrow_gradient] = attended(kind, x, padding);
+    const auto [wide, wide_gradient] = attended(kind, x.to(at::kFloat), padding);
+    QVERIFY(close(narrow, wide, 0.03));
+    QVERIFY(close(narrow_gradient, wide_gradient, 0.03 * wide_gradient.abs().max().item<double>()));
 }
 
 void ModelComponentsTest::renormalisesTheChosenExpertsWhenAsked()
