@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Time of one tuning step against what cannot be avoided, on one block of a 135M-parameter model
-// (hidden 576, inner 1536, 9 heads, 3 of keys and values; 8 samples of 256 tokens), fp32.
+// (hidden 576, inner 1536, 9 heads, 3 of keys and values; 8 samples of 256 tokens), in the element type that tuning
+// computes in on this CPU.
 //
 // products  the matrix products of the step alone: y = x·Ŵᵀ, dŴ = dyᵀ·x for all layers, dx = dy·Ŵ
 //           where the input needs a gradient (not for q, k, v)
@@ -10,6 +11,9 @@
 // Prints medians in milliseconds as one JSON object, of wall time, or with "cpu" as second argument
 // of the process's CPU time (for OMP_NUM_THREADS=1 on a machine that is busy with other things).
 #include "base/context.h"
+#include "model/attention.h"
+#include "model/mlp.h"
+#include "tensor/device.h"
 #include "tune/tuning_loop.h"
 
 #include <bitsmith/observer.h>
@@ -21,6 +25,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -71,61 +76,56 @@ struct StepTimes : Observer
     std::vector<double> times;
 };
 
-model::Linear linear(const char* name, int64_t out, int64_t in)
-{
-    return {name, at::randn({out, in}) * 0.05, {}};
-}
-
 /// Pre-norm attention and gated MLP.
 struct Block
 {
-    std::deque<model::Linear> layers;
+    at::TensorOptions options = tensor::compute_type(c10::Device("cpu"));
+    model::BlockShared shared{kTokens, 0, options};
+    model::Norm norm{{}, at::ones({kHidden}, options), options.dtype().toScalarType()};
+    model::Attention attention;
+    model::Mlp mlp;
+    std::vector<model::Linear*> layers; ///< in order of execution
 
     Block()
     {
-        layers.push_back(linear("q", kHeads * kHeadDim, kHidden));
-        layers.push_back(linear("k", kKeyHeads * kHeadDim, kHidden));
-        layers.push_back(linear("v", kKeyHeads * kHeadDim, kHidden));
-        layers.push_back(linear("o", kHidden, kHeads * kHeadDim));
-        layers.push_back(linear("gate", kInner, kHidden));
-        layers.push_back(linear("up", kInner, kHidden));
-        layers.push_back(linear("down", kHidden, kInner));
+        attention.spec.n_heads = kHeads;
+        attention.spec.n_kv_heads = kKeyHeads;
+        attention.spec.head_dim = attention.spec.value_dim = kHeadDim;
+        attention.spec.scale = 1 / std::sqrt(double{kHeadDim});
+        add(attention.q, "q", kHeads * kHeadDim, kHidden);
+        add(attention.k, "k", kKeyHeads * kHeadDim, kHidden);
+        add(attention.v, "v", kKeyHeads * kHeadDim, kHidden);
+        add(attention.o, "o", kHidden, kHeads * kHeadDim);
+        add(mlp.gate, "gate", kInner, kHidden);
+        add(mlp.up, "up", kInner, kHidden);
+        add(mlp.down, "down", kHidden, kInner);
     }
-
-    static at::Tensor norm(const at::Tensor& x)
-    {
-        return x * at::rsqrt(x.square().mean(-1, true) + 1e-6);
-    }
-
-    at::Tensor heads(const model::Linear& layer, const at::Tensor& x) const
-    {
-        const at::Tensor y = layer.forward(x);
-        const int64_t count = y.size(-1) / kHeadDim;
-        return y.view({x.size(0), x.size(1), count, kHeadDim}).transpose(1, 2);
-    }
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
 
     at::Tensor forward(const at::Tensor& hidden) const
     {
-        const at::Tensor x = norm(hidden);
-        const at::Tensor k = heads(layers[1], x).repeat_interleave(kHeads / kKeyHeads, 1);
-        const at::Tensor v = heads(layers[2], x).repeat_interleave(kHeads / kKeyHeads, 1);
-        const at::Tensor attended = at::scaled_dot_product_attention(
-            heads(layers[0], x), k, v, {}, 0.0, /*is_causal=*/true);
-        const at::Tensor joined = attended.transpose(1, 2).flatten(2);
-        const at::Tensor middle = hidden + layers[3].forward(joined);
-        const at::Tensor y = norm(middle);
-        return middle + layers[6].forward(at::silu(layers[4].forward(y)) * layers[5].forward(y));
+        const at::Tensor middle =
+            hidden + attention.forward(norm.forward(hidden), shared, nullptr, nullptr);
+        return middle + mlp.forward(norm.forward(middle));
+    }
+
+private:
+    void add(model::Linear& layer, const char* name, int64_t out, int64_t in)
+    {
+        layer = {name, at::randn({out, in}).mul_(0.05).to(options), {}};
+        layers.push_back(&layer);
     }
 };
 
 double products_ms(const Block& block, int repeats)
 {
     std::vector<std::function<void()>> products;
-    for (const model::Linear& layer : block.layers) {
-        const at::Tensor w = layer.weight;
-        const at::Tensor x = at::randn({kBatch * kTokens, w.size(1)});
-        const at::Tensor g = at::randn({kBatch * kTokens, w.size(0)});
-        const bool needs_input = layer.name != "q" && layer.name != "k" && layer.name != "v";
+    for (const model::Linear* layer : block.layers) {
+        const at::Tensor w = layer->weight;
+        const at::Tensor x = at::randn({kBatch * kTokens, w.size(1)}).to(w.options());
+        const at::Tensor g = at::randn({kBatch * kTokens, w.size(0)}).to(w.options());
+        const bool needs_input = layer->name != "q" && layer->name != "k" && layer->name != "v";
         products.push_back([=] {
             at::mm(x, w.t());
             at::mm(g.t(), x);
@@ -143,15 +143,15 @@ double products_ms(const Block& block, int repeats)
 
 double plain_ms(Block& block, const at::Tensor& hidden, int repeats)
 {
-    for (model::Linear& layer : block.layers) {
-        layer.weight = layer.weight.clone().requires_grad_();
+    for (model::Linear* layer : block.layers) {
+        layer->weight = layer->weight.clone().requires_grad_();
     }
     const double result = median_ms(repeats, [&] {
         const at::Tensor output = block.forward(hidden);
         output.backward(output.detach());
     });
-    for (model::Linear& layer : block.layers) {
-        layer.weight = layer.weight.detach();
+    for (model::Linear* layer : block.layers) {
+        layer->weight = layer->weight.detach();
     }
     return result;
 }
@@ -166,7 +166,7 @@ double step_ms(Block& block, const TuningTask& task, int repeats)
     recipe.selection = Selection::Last;
     std::deque<model::LinearHookScope> hooks;
     for (std::size_t i = 0; i < task.weights.size(); ++i) {
-        hooks.emplace_back(block.layers[i], *task.weights[i]);
+        hooks.emplace_back(*block.layers[i], *task.weights[i]);
     }
     run_tuning(context, task, recipe);
     std::vector<double> differences;
@@ -182,9 +182,9 @@ double weights_ms(Block& block, int64_t bits, int64_t group, int repeats)
     scheme.bits = bits;
     scheme.group_size = group;
     std::deque<AffineState> states;
-    for (const model::Linear& layer : block.layers) {
-        states.emplace_back(layer.weight, scheme);
-        states.back().gradient = at::randn_like(layer.weight);
+    for (const model::Linear* layer : block.layers) {
+        states.emplace_back(layer->weight.to(at::kFloat), scheme);
+        states.back().gradient = at::randn(layer->weight.sizes());
     }
     return median_ms(repeats, [&] {
         for (AffineState& state : states) {
@@ -204,9 +204,10 @@ int main(int argc, char** argv)
         return 2;
     }
     g_cpu_time = argc > 2 && std::strcmp(argv[2], "cpu") == 0;
+    tensor::set_up_cpu(at::get_num_threads());
     at::manual_seed(1);
     Block block;
-    const at::Tensor inputs = at::randn({kSamples, kTokens, kHidden});
+    const at::Tensor inputs = at::randn({kSamples, kTokens, kHidden}).to(block.options);
     at::Tensor targets;
     {
         const at::NoGradGuard no_grad;
@@ -216,8 +217,8 @@ int main(int argc, char** argv)
     scheme.group_size = 64;
     std::deque<FusedWeight> weights;
     TuningTask task;
-    for (model::Linear& layer : block.layers) {
-        weights.emplace_back(layer, scheme);
+    for (model::Linear* layer : block.layers) {
+        weights.emplace_back(*layer, scheme);
         task.weights.push_back(&weights.back());
     }
     task.forward = [&](const at::Tensor& hidden) { return block.forward(hidden); };
@@ -229,6 +230,7 @@ int main(int argc, char** argv)
     nlohmann::ordered_json result;
     result["threads"] = at::get_num_threads();
     result["repeats"] = repeats;
+    result["type"] = at::toString(block.options.dtype().toScalarType());
     result["clock"] = g_cpu_time ? "cpu" : "wall";
     const double products = products_ms(block, repeats);
     const double plain = plain_ms(block, inputs.narrow(0, 0, kBatch), repeats);
