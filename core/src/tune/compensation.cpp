@@ -7,6 +7,7 @@
 #include <bitsmith/error.h>
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -93,6 +94,28 @@ public:
 
 private:
     at::Tensor sum_; ///< fp32, valid on and above the diagonal
+};
+
+/// Within its scope oneDNN multiplies fp32 matrices on CPUs, and may round factors to bf16, which
+/// inputs are that come in bf16; it adds up in fp32. It takes half of the time of the other library.
+class ProductsOfBf16
+{
+public:
+    explicit ProductsOfBf16(at::ScalarType inputs)
+        : before_(at::globalContext().float32Precision(kBackend, kOp))
+    {
+        if (inputs == at::kBFloat16) {
+            at::globalContext().setFloat32Precision(kBackend, kOp, at::Float32Precision::BF16);
+        }
+    }
+    ~ProductsOfBf16() { at::globalContext().setFloat32Precision(kBackend, kOp, before_); }
+    ProductsOfBf16(const ProductsOfBf16&) = delete;
+    ProductsOfBf16& operator=(const ProductsOfBf16&) = delete;
+
+private:
+    static constexpr auto kBackend = at::Float32Backend::MKLDNN;
+    static constexpr auto kOp = at::Float32Op::MATMUL;
+    at::Float32Precision before_;
 };
 
 /// Moments of the inputs of one unit, batch by batch.
@@ -303,6 +326,7 @@ std::vector<quant::InputMoments> measure(RunContext& context, const Compensation
         if (leaders.empty()) {
             leaders = leaders_of(seen);
         }
+        const ProductsOfBf16 products(task.quantized.scalar_type());
         for (std::size_t k = 0; k < sums.size(); ++k) {
             if (leaders[k] == k && seen[k].inputs.defined()) {
                 sums[k].add(original[k], seen[k], originals[stage.layers[k]], weights);
