@@ -303,7 +303,11 @@ JobRunner::JobRunner(const JobSpec& spec, bool resume, Observer& observer, RunCo
     : impl_(std::make_unique<Impl>(spec, resume, observer, std::move(control)))
 { }
 
-JobRunner::~JobRunner() = default;
+JobRunner::~JobRunner()
+{
+    impl_.reset();
+    release_free_memory(); // windows stay open after a job
+}
 
 void JobRunner::run()
 {
